@@ -1,0 +1,49 @@
+# make report: the whole way from a bare machine to a report of the simulated demo study.
+# make test:   everything the project promises.   make lab: JupyterLab on the notebooks.
+PYTHON ?= python3
+BIN := .venv/bin
+STUDY ?= demo
+OUT ?= report
+
+.PHONY: report test lab lock dictionary notebooks clean
+report: .venv/.installed $(STUDY)/study.yaml
+	$(BIN)/apap report $(STUDY) --out $(OUT)
+
+test: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+lab: .venv/.installed $(STUDY)/study.yaml
+	$(BIN)/apap lab $(STUDY)
+
+.venv/.installed: requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+# The demo is written anew only when what writes it has changed.
+demo/study.yaml: .venv/.installed $(wildcard src/helpers/simulate/*.py)
+	rm -rf demo
+	$(BIN)/apap demo demo
+
+# Regenerates the lock for Python 3.11 to 3.13 on every platform; uv, because its lock is universal.
+lock:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	.venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra test \
+		--no-emit-index-url --custom-compile-command "make lock" pyproject.toml --output-file requirements.txt
+	rm -rf .venv-lock
+
+# The data dictionary from the schemas, and the demo's planted truths from the simulator.
+dictionary: .venv/.installed
+	$(BIN)/python -m helpers.study.dictionary
+	$(BIN)/python -m helpers.simulate.writing
+
+# Runs every notebook on the demo and stores it with its outputs.
+notebooks: .venv/.installed
+	$(BIN)/python tests/notebooks/refresh.py
+
+clean:
+	rm -rf demo report .venv .pytest_cache .mypy_cache .ruff_cache

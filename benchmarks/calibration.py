@@ -1,0 +1,262 @@
+"""Do the tests keep their level and the intervals their coverage? Simulated studies, one line a method and design.
+
+Run with ``.venv/bin/python benchmarks/calibration.py [runs]``; it prints the table that stands in
+docs/methods.md. `runs` (default 2000) are the studies of each quick line; likelihoods and mixed models use a
+fifth of it. Log2 scale: SD between donors 1.2, SD of changes 0.7, effect 0.5, gap 1.5.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from helpers.core.numbers import SEED
+from helpers.stats import censored, groups, mixed, multiplicity, paired
+from helpers.stats.estimate import Estimate, NotEstimable
+from helpers.stats.ratios import gap_closed
+
+LEVEL, CHANGE, EFFECT = 1.2, 0.7, 0.5
+Line = tuple[str, str, str, str, str]
+
+
+def pairs(rng: np.random.Generator, n: int, effect: float) -> tuple[np.ndarray, np.ndarray]:
+    """Reference and treatment of n donors."""
+    start = rng.normal(0, LEVEL, n)
+    return start, start + effect + rng.normal(0, CHANGE, n)
+
+
+def bounded(values: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of values with a lower limit."""
+    return np.where(values < limit, -np.inf, values), np.where(values < limit, limit, values)
+
+
+def limit_of(share: float, *parts: tuple[float, float]) -> float:
+    """The limit below which that share of a mixture of normals (mean, SD) lies."""
+    rng = np.random.default_rng(0)
+    return float(np.quantile(np.concatenate([rng.normal(m, s, 50_000) for m, s in parts]), share))
+
+
+def line(
+    method: str,
+    design: str,
+    study: Callable[[np.random.Generator, float], Estimate],
+    truth: float,
+    runs: int,
+    has_p: bool = True,
+) -> Line:
+    """Coverage where there is an effect, level where there is none, and how many studies gave no estimate."""
+    covered = given = refused = false = null_runs = 0
+    for effect in (truth, 0.0) if has_p else (truth,):
+        for i in range(runs):
+            rng = np.random.default_rng([SEED, i, int(effect != 0)])
+            try:
+                found = study(rng, effect)
+            except NotEstimable:
+                refused += effect != 0
+                continue
+            if effect:
+                given += 1
+                covered += bool(found.low <= truth <= found.high)
+            else:
+                null_runs += 1
+                false += bool(found.p <= 0.05)
+    share = (
+        f"{100 * covered / given:.1f} ± {100 * np.sqrt(0.95 * 0.05 / given):.1f}"
+        if given and not np.isnan(found.low)
+        else "no interval"
+    )
+    level = f"{100 * false / null_runs:.1f} ± {100 * np.sqrt(0.05 * 0.95 / null_runs):.1f}" if null_runs else "no p"
+    return method, design, share, level, f"{100 * refused / runs:.0f}"
+
+
+def paired_lines(n: int, runs: int) -> list[Line]:
+    """Complete pairs."""
+    makers = {
+        "paired t": lambda d: paired.paired_t(d),
+        "exact sign flip": lambda d: paired.sign_flip(d),
+        "exact signed rank, Hodges–Lehmann": lambda d: paired.signed_rank(d),
+        "BCa bootstrap of the mean": lambda d: paired.bca(d),
+    }
+    out = []
+    for name, make in makers.items():
+
+        def study(rng: np.random.Generator, effect: float, make: Callable[..., Estimate] = make) -> Estimate:
+            x, y = pairs(rng, n, effect)
+            return make(y - x)
+
+        slow = "BCa" in name
+        out.append(line(name, f"{n} pairs", study, EFFECT, runs // 5 if slow else runs, has_p=not slow))
+    return out
+
+
+def effect_size_lines(n: int, runs: int) -> list[Line]:
+    """g_z and g_av against the true standardised effects."""
+
+    def z(rng: np.random.Generator, effect: float) -> Estimate:
+        x, y = pairs(rng, n, EFFECT)
+        return paired.g_z(y - x)
+
+    def av(rng: np.random.Generator, effect: float) -> Estimate:
+        x, y = pairs(rng, n, EFFECT)
+        return paired.g_av(x, y)
+
+    spread = np.sqrt((LEVEL**2 + LEVEL**2 + CHANGE**2) / 2)
+    return [
+        line("g_z, noncentral t", f"{n} pairs", z, EFFECT / CHANGE, runs, has_p=False),
+        line("g_av, BCa", f"{n} pairs", av, EFFECT / spread, runs // 5, has_p=False),
+    ]
+
+
+def bounded_lines(n: int, share: float, runs: int) -> list[Line]:
+    """Pairs with values below a limit."""
+    wide = float(np.hypot(LEVEL, CHANGE))
+
+    def study(rng: np.random.Generator, effect: float) -> Estimate:
+        limit = limit_of(share, (0, LEVEL), (effect, wide))
+        x, y = pairs(rng, n, effect)
+        a, b = bounded(x, limit), bounded(y, limit)
+        if censored.share_censored(a, b) > censored.MOST_CENSORED:
+            raise NotEstimable("detection", "Detection is compared.")
+        return censored.paired_likelihood(a, b)
+
+    design = f"{n} pairs, {100 * share:.0f} % below the limit"
+    return [line("bivariate likelihood", design, study, EFFECT, runs // 5)]
+
+
+def group_lines(n: int, m: int, ratio: float, runs: int) -> list[Line]:
+    """Two groups, the second with `ratio` times the spread of the first."""
+    makers = {
+        "Welch t": groups.welch,
+        "exact rank sum, Hodges–Lehmann": groups.rank_sum,
+        "label permutation of Welch's t": groups.label_permutation,
+    }
+    out = []
+    for name, make in makers.items():
+
+        def study(rng: np.random.Generator, effect: float, make: Callable[..., Estimate] = make) -> Estimate:
+            return make(rng.normal(effect, 1, n), rng.normal(0, ratio, m))
+
+        out.append(line(name, f"{n} v {m}, SD ratio {ratio:g}", study, 1.5, runs if name == "Welch t" else runs // 5))
+
+    def relative(rng: np.random.Generator, effect: float) -> Estimate:
+        return groups.brunner_munzel(rng.normal(effect, 1, n), rng.normal(0, ratio, m))
+
+    from scipy.stats import norm
+
+    truth = float(norm.cdf(0.8 / np.hypot(1, ratio)))
+
+    def near(rng: np.random.Generator, effect: float) -> Estimate:
+        return relative(rng, 0.8 if effect else 0.0)
+
+    def cliff(rng: np.random.Generator, effect: float) -> Estimate:
+        return groups.cliffs_delta(rng.normal(0.8, 1, n), rng.normal(0, ratio, m))
+
+    design = f"{n} v {m}, SD ratio {ratio:g}"
+    out.append(line("Brunner–Munzel", design, near, truth, runs // 2))
+    out.append(line("Cliff's delta, logit", design, cliff, 2 * truth - 1, runs // 2, has_p=False))
+    return out
+
+
+def bounded_group_lines(n: int, m: int, share: float, runs: int) -> list[Line]:
+    """Groups with values below a limit; the lower group has most of them."""
+
+    def study(rng: np.random.Generator, effect: float) -> Estimate:
+        limit = limit_of(share, (effect, 1.0), (0.0, 1.0))
+        a, b = (bounded(rng.normal(mean, 1.0, k), limit) for mean, k in ((effect, n), (0.0, m)))
+        if censored.share_censored(a, b) > censored.MOST_CENSORED:
+            raise NotEstimable("detection", "Detection is compared.")
+        return censored.group_likelihood(a, b)
+
+    return [line("likelihood of groups", f"{n} v {m}, {100 * share:.0f} % below the limit", study, 1.0, runs // 5)]
+
+
+def interaction_lines(n: int, m: int, lost: float, runs: int) -> list[Line]:
+    """Difference of changes, with a share of treated values lost."""
+
+    def draw(rng: np.random.Generator, effect: float) -> list[tuple[np.ndarray, np.ndarray]]:
+        out = []
+        for size, change in ((n, effect), (m, 0.0)):
+            x, y = pairs(rng, size, change)
+            y[rng.random(size) < lost] = np.nan
+            out.append((x, y))
+        return out
+
+    def welch(rng: np.random.Generator, effect: float) -> Estimate:
+        d = [(y - x)[np.isfinite(y)] for x, y in draw(rng, effect)]
+        return groups.welch(*d)
+
+    def model(rng: np.random.Generator, effect: float) -> Estimate:
+        values, treated, sick, donor = [], [], [], []
+        for g, (x, y) in enumerate(draw(rng, effect)):
+            for i, (a, b) in enumerate(zip(x, y, strict=True)):
+                for condition, v in ((0, a), (1, b)):
+                    if np.isfinite(v):
+                        values.append(v)
+                        treated.append(condition)
+                        sick.append(1 - g)
+                        donor.append(100 * g + i)
+        design, _ = mixed.treatment_by_group(treated, sick)
+        return mixed.contrast(mixed.fit(values, design, donor), [0, 0, 0, 1])
+
+    design = f"{n} v {m}, {100 * lost:.0f} % of treated lost"
+    return [
+        line("interaction, Welch on differences", design, welch, 1.0, runs),
+        line("interaction, mixed model Kenward–Roger", design, model, 1.0, runs // 5),
+    ]
+
+
+def gap_lines(n: int, m: int, gap: float, runs: int) -> list[Line]:
+    """Share of a gap of which 0.4 is closed; coverage is of the studies in which it is shown."""
+
+    def study(rng: np.random.Generator, effect: float) -> Estimate:
+        x, y = pairs(rng, n, 0.4 * gap)
+        return gap_closed(x, y, rng.normal(gap, LEVEL, m)).share
+
+    return [line("gap closed, Fieller, when shown", f"{n} v {m}, gap {gap:g} log2", study, 0.4, runs, has_p=False)]
+
+
+def family_lines(n: int, runs: int) -> list[Line]:
+    """Ten readouts correlated 0.5 without any effect: how often any is called."""
+    called = {"Holm": 0, "Benjamini–Hochberg": 0, "step-down max-T": 0}
+    for i in range(runs // 2):
+        rng = np.random.default_rng([SEED, i])
+        d = np.sqrt(0.5) * rng.normal(size=(n, 1)) + np.sqrt(0.5) * rng.normal(size=(n, 10))
+        p = [paired.paired_t(c).p for c in d.T]
+        called["Holm"] += bool((multiplicity.holm(p) <= 0.05).any())
+        called["Benjamini–Hochberg"] += bool((multiplicity.benjamini_hochberg(p) <= 0.05).any())
+        called["step-down max-T"] += bool((multiplicity.max_t_paired(d) <= 0.05).any())
+    total = runs // 2
+    error = 100 * np.sqrt(0.05 * 0.95 / total)
+    return [
+        (f"{k}, any of 10 readouts", f"{n} pairs, correlation 0.5", "", f"{100 * c / total:.1f} ± {error:.1f}", "")
+        for k, c in called.items()
+    ]
+
+
+def main() -> None:
+    """Print the table in Markdown."""
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+    warnings.simplefilter("ignore")
+    tasks = [delayed(paired_lines)(n, runs) for n in (6, 13, 26)]
+    tasks += [delayed(effect_size_lines)(n, runs) for n in (13, 26)]
+    tasks += [delayed(bounded_lines)(n, s, runs) for n in (13, 26) for s in (0.2, 0.4)]
+    tasks += [delayed(group_lines)(n, m, r, runs) for n, m, r in ((18, 8, 1), (18, 8, 2), (13, 13, 1))]
+    tasks += [delayed(bounded_group_lines)(n, m, s, runs) for n, m in ((18, 8), (13, 13)) for s in (0.2, 0.4)]
+    tasks += [delayed(interaction_lines)(18, 8, lost, runs) for lost in (0.0, 0.2)]
+    tasks += [
+        delayed(gap_lines)(n, m, g, runs) for n, m, g in ((13, 13, 3), (13, 13, 1.5), (18, 8, 1.5), (13, 13, 0.5))
+    ]
+    tasks += [delayed(family_lines)(n, runs) for n in (6, 13)]
+    print("| method | design | coverage of 95 %, % | level at 5 %, % | without an estimate, % |")
+    print("|---|---|---|---|---|")
+    for lines in Parallel(n_jobs=2, return_as="generator")(tasks):
+        for row in lines:
+            print("| " + " | ".join(row) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

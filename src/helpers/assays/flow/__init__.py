@@ -1,0 +1,1 @@
+"""Flow cytometry: compensation, scales and gates on the events of FCS files; no study knowledge."""

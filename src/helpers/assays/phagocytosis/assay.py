@@ -1,0 +1,132 @@
+"""Phagocytosis from files and counts to readouts: thresholds from controls, indices, combs, courses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+
+import pandas as pd
+
+from helpers.assays.phagocytosis import controls
+from helpers.assays.phagocytosis.events import Source
+from helpers.assays.phagocytosis.exported import readings
+from helpers.assays.phagocytosis.population import RAW, Gates, gates_beside
+from helpers.assays.phagocytosis.results import ASSAY, kinetics, readout_wells
+from helpers.assays.phagocytosis.settings import Rules
+from helpers.assays.phagocytosis.wells import Cells, measured
+from helpers.assays.steps import Assayed
+from helpers.core.files import sha256
+from helpers.core.problems import Problem
+from helpers.core.schemas import output_tables
+from helpers.study.config import Config
+
+TABLES = ("phagocytosis_wells", "bead_combs", "kinetics", "uptake_thresholds", "uptake_histograms", "msc_signal")
+
+
+def phagocytosis(
+    folder: Path, tables: Mapping[str, pd.DataFrame], quarantined: AbstractSet[tuple[str, str]], config: Config
+) -> Assayed:
+    """All uptake wells of a study, as output tables and as wells for the steps to readouts.
+
+    Parameters
+    ----------
+    folder
+        The study folder.
+    tables
+        Typed input tables.
+    quarantined
+        What the checks set aside already.
+    config
+        study.yaml.
+    """
+    rules = Rules.from_settings(config.settings)
+    wells = _usable(controls.placed(tables), quarantined)
+    wrong = controls.misplaced(wells)
+    aside = {p.entity.removeprefix("uptake ") for p in wrong}
+    wells = wells[~wells["phago_id"].isin(aside)].reset_index(drop=True)
+    is_fcs = wells["file"].fillna("").str.casefold().str.endswith((".fcs", ".lmd"))
+    sources, more = _sources(folder, wells[is_fcs])
+    gates, said = gates_beside(folder, rules.population) if len(sources) else (Gates(rules.population), [])
+    read, unread = readings(folder, wells[~is_fcs], config.settings.get("file_patterns", {}))
+    cells = Cells(sources, read, gates, rules.quantile)
+    wells = wells[wells["phago_id"].isin(set(sources) | set(read))].reset_index(drop=True)
+    found = measured(wells, cells, read, rules, config)
+    problems = [*wrong, *more, *said, *unread, *cells.problems, *found.problems, *_ungated(cells)]
+    courses = kinetics(found.tables["phagocytosis_wells"], tables)
+    out = found.tables | {"kinetics": courses}
+    rows = readout_wells(found.tables["phagocytosis_wells"], courses, wells, config)
+    done = set(rows["culture_id"]) if len(rows) else set()
+    return Assayed(ASSAY, rows, {ASSAY: done} if done else {}, {n: _typed(out[n], n) for n in TABLES}, tuple(problems))
+
+
+def _usable(wells: pd.DataFrame, quarantined: AbstractSet[tuple[str, str]]) -> pd.DataFrame:
+    for kind, column in (("uptake", "phago_id"), ("file", "file"), ("culture", "culture_id")):
+        wells = wells[~wells[column].isin({code for k, code in quarantined if k == kind})]
+    return wells[wells["condition"].notna()].reset_index(drop=True)
+
+
+def _sources(folder: Path, wells: pd.DataFrame) -> tuple[dict[str, Source], list[Problem]]:
+    """FCS files by well; a file that stands for wells of different donors, conditions or roles is set aside."""
+    out: dict[str, Source] = {}
+    problems = []
+    for one in wells.itertuples():
+        file = f"{RAW}/{one.file}"
+        try:
+            digest = sha256(folder / file)
+        except OSError:
+            message, fix = "This file cannot be opened.", "Put it there, or correct its name."
+            problems.append(
+                Problem("quarantine", "unreadable", message, fix, file=file, entity=f"uptake {one.phago_id}")
+            )
+            continue
+        label = "" if pd.isna(one.label) else str(one.label)
+        out[str(one.phago_id)] = Source(digest, str(folder / file), file, label)
+    digests = wells["phago_id"].map({i: s.digest for i, s in out.items()})
+    for _, own in wells.groupby(digests, sort=False):
+        for column, word in (("owner", "donors"), ("condition", "conditions"), ("role", "roles")):
+            if own[column].nunique() > 1:
+                problems += [_same_file(out.pop(i).file, i, word, own) for i in own["phago_id"]]
+                break
+    return out, problems
+
+
+def _same_file(file: str, phago_id: str, word: str, own: pd.DataFrame) -> Problem:
+    return Problem(
+        "quarantine",
+        "same-file",
+        f"The same events stand for wells of different {word}; it cannot be told whose they are.",
+        "Name the right file in each row of phagocytosis/wells.",
+        file=file,
+        column="file",
+        found=", ".join(own["phago_id"]),
+        expected="one well for a file",
+        entity=f"uptake {phago_id}",
+    )
+
+
+def _ungated(cells: Cells) -> list[Problem]:
+    if not cells.ungated:
+        return []
+    files = sorted({cells.sources[i].file for i in cells.ungated})
+    return [
+        Problem(
+            "warning",
+            "not-gated",
+            f"No gate says which events of {len(files)} files are macrophages: all events are counted, MSC and debris "
+            "among them.",
+            f"Put a gate file with the population {cells.gates.population} beside the FCS files.",
+            file=files[0],
+            expected=cells.gates.population,
+        )
+    ]
+
+
+def _typed(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    kinds = {"string": "string", "integer": "Int64", "number": "float64", "boolean": "boolean"}
+    schema = output_tables()[name]
+    return (
+        table.reindex(columns=schema.columns)
+        .astype({f.name: kinds[f.type] for f in schema.fields})
+        .reset_index(drop=True)
+    )

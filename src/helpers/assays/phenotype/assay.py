@@ -1,0 +1,426 @@
+"""Phenotype from FCS files to readouts, with the audits that a reader needs to trust or doubt them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from helpers.assays.cytokines.assay import typed
+from helpers.assays.phenotype import audits
+from helpers.assays.phenotype.gate_choice import AUTOMATIC, Gates, read_gates, recipe_for
+from helpers.assays.phenotype.gating import Stain, overrides
+from helpers.assays.phenotype.markers import arms_differ, backgrounds, controls, marker_rows, near_full, quadrant_rows
+from helpers.assays.phenotype.measure import Measured, Recipe, measure
+from helpers.assays.phenotype.samples import Tube, file_path, panel_markers, tubes
+from helpers.assays.steps import Assayed
+from helpers.core.problems import Problem, Refused, softened
+from helpers.readers.fcs import read_fcs_header
+from helpers.readers.gate import GateSet
+from helpers.study.config import Config
+
+ASSAY = "phenotype"
+TABLES = (
+    "phenotype_populations",
+    "phenotype_markers",
+    "phenotype_coexpression",
+    "gate_loss",
+    "gate_overrides",
+    "autofluorescence",
+    "autofluorescence_gap",
+    "detector_voltages",
+    "acquisition",
+    "miflowcyt",
+)
+BYTES_A_WORKER = 200_000_000
+"""Files under this size together are read by one process: starting another takes longer."""
+MANY = 3
+"""A remark on more files than this is said once for all of them."""
+
+Task = tuple[Tube, Recipe, GateSet | None, str]
+
+
+def phenotype(
+    folder: Path, tables: Mapping[str, pd.DataFrame], quarantined: AbstractSet[tuple[str, str]], config: Config
+) -> Assayed:
+    """All FCS files of phenotype/samples, as output tables and as wells for the steps to readouts.
+
+    Control tubes are measured first, since thresholds and backgrounds of the stained tubes come from them. Every
+    file is remembered by its content, gates, panel and thresholds.
+
+    Parameters
+    ----------
+    folder
+        The study folder.
+    tables
+        Typed input tables.
+    quarantined
+        What the checks set aside already.
+    config
+        study.yaml.
+    """
+    everyone = tubes(tables, quarantined)
+    if not everyone:
+        return Assayed(ASSAY, pd.DataFrame(), {}, {n: typed(pd.DataFrame(), n) for n in TABLES})
+    panels, minimums = panel_markers(tables), config.settings["minimums"]
+    gates, problems = read_gates(folder, tables["phenotype/gates"])
+    blanks = [t for t in everyone if t.role in ("fmo", "unstained", "isotype")]
+    tasks, said = _tasks(blanks, panels, gates, {})
+    problems += said
+    measured, said = measure_all(folder, tasks)
+    problems += said
+    behind = {}
+    stained = [t for t in everyone if t.role == "stained"]
+    there = controls((t for t in blanks if t.role != "isotype"), measured)
+    for tube in stained:
+        volts = _voltages(folder, tube)
+        panel = panels.get(tube.panel_id, ())
+        behind[tube.fcs_file] = backgrounds(tube, panel, volts, there, minimums["events_statistic"])
+    thresholds = {
+        file: tuple((m, b.threshold) for m, b in found.items() if b.kind != "none") for file, found in behind.items()
+    }
+    more, said = _tasks(stained, panels, gates, thresholds)
+    problems += said
+    own, said = measure_all(folder, more)
+    problems += said
+    measured |= own
+    sources = {t.fcs_file: (r.gate_set, source) for t, r, _, source in [*tasks, *more]}
+    out = _tables(everyone, stained, measured, behind, sources, panels, tables, config)
+    out["gate_overrides"] = overrides(gates.sets, _files_of_donors(everyone))
+    problems += _remarks(stained, out, sources)
+    cultures = {t.culture_id for t in stained if t.fcs_file in measured and t.culture_id}
+    wells = readout_wells(out, {t.fcs_file: t for t in stained}, minimums["events_percentage"], config)
+    return Assayed(
+        ASSAY, wells, {ASSAY: cultures}, {name: typed(out[name], name) for name in TABLES}, tuple(condensed(problems))
+    )
+
+
+def _tasks(
+    chosen: Sequence[Tube],
+    panels: Mapping[str, tuple[tuple[str, str], ...]],
+    gates: Gates,
+    thresholds: Mapping[str, tuple[tuple[str, float], ...]],
+) -> tuple[list[Task], list[Problem]]:
+    tasks: list[Task] = []
+    problems: list[Problem] = []
+    for tube in chosen:
+        panel = panels.get(tube.panel_id, ())
+        everything = frozenset(m for _, m in panel)
+        lacking = {"stained": frozenset[str](), "unstained": everything}.get(tube.role, frozenset(tube.missing))
+        stain = Stain(
+            panel, lacking or (everything if tube.role == "isotype" else lacking), thresholds.get(tube.fcs_file, ())
+        )
+        try:
+            tasks.append((tube, *recipe_for(tube, stain, gates)))
+        except Refused as refused:
+            file = file_path(Path(), tube.fcs_file)[1]
+            placed = [replace(p, file=file) for p in refused.problems]
+            problems += softened(placed, "quarantine", f"file {tube.fcs_file}")
+    return tasks, problems
+
+
+def measure_all(folder: Path, tasks: Sequence[Task]) -> tuple[dict[str, Measured], list[Problem]]:
+    """Measure many files, in several processes where they are large; a damaged file is set aside and named.
+
+    Parameters
+    ----------
+    folder
+        The study folder.
+    tasks
+        Tube, recipe, gates of a gate file, source.
+    """
+    from joblib import Parallel, cpu_count, delayed
+
+    paths = [file_path(folder, t.fcs_file)[0] for t, _, _, _ in tasks]
+    size = sum(p.stat().st_size for p in paths if p.is_file())
+    jobs = max(1, min(cpu_count() or 1, size // BYTES_A_WORKER))
+    calls = (
+        delayed(_attempt)(p, file_path(folder, t.fcs_file)[1], r, g)
+        for p, (t, r, g, _) in zip(paths, tasks, strict=True)
+    )
+    out: dict[str, Measured] = {}
+    problems: list[Problem] = []
+    for (tube, _, _, _), (one, said) in zip(tasks, Parallel(n_jobs=jobs)(calls), strict=True):
+        problems += softened(said, "quarantine", f"file {tube.fcs_file}")
+        if one is not None:
+            out[tube.fcs_file] = one
+            problems += softened(one.problems, "warning")
+    return out, problems
+
+
+def _attempt(path: Path, file: str, recipe: Recipe, gates: GateSet | None) -> tuple[Measured | None, list[Problem]]:
+    """A damaged file is an answer, not an exception, so that the others go on."""
+    if not path.is_file():
+        return None, []  # the check of the study has said so
+    try:
+        return measure(path, file, recipe, gates), []
+    except Refused as refused:
+        return None, [p if p.file else replace(p, file=file) for p in refused.problems]
+
+
+def _voltages(folder: Path, tube: Tube) -> dict[str, float]:
+    path, file = file_path(folder, tube.fcs_file)
+    try:
+        header = read_fcs_header(path, file)
+    except Refused:
+        return {}  # said where the file is measured
+    return {c.name: c.voltage for c in header.channels if c.voltage is not None}
+
+
+def _files_of_donors(everyone: Iterable[Tube]) -> dict[str, list[str]]:
+    out = defaultdict(list)
+    for tube in everyone:
+        out[tube.donor_id].append(tube.fcs_file)
+    return out
+
+
+def condensed(problems: Sequence[Problem]) -> list[Problem]:
+    """The same remark on many files said once, with their number; what sets a file aside is said for each."""
+    times = Counter(_kind(p) for p in problems)
+    out: dict[Any, Problem] = {}
+    for one in problems:
+        kind = _kind(one)
+        many = times[kind] > MANY and one.severity in ("warning", "repaired")
+        found = f"{times[kind]} files, such as {one.file.rpartition('/')[2]}"
+        out.setdefault(kind if many else one, replace(one, found=found, file="phenotype/fcs") if many else one)
+    return list(out.values())
+
+
+def _kind(problem: Problem) -> tuple[str, ...]:
+    return (problem.severity, problem.code, problem.message, problem.column)
+
+
+# ---- tables
+
+
+def _tables(
+    everyone: Sequence[Tube],
+    stained: Sequence[Tube],
+    measured: Mapping[str, Measured],
+    behind: Mapping[str, Mapping[str, Any]],
+    sources: Mapping[str, tuple[str, str]],
+    panels: Mapping[str, tuple[tuple[str, str], ...]],
+    tables: Mapping[str, pd.DataFrame],
+    config: Config,
+) -> dict[str, pd.DataFrame]:
+    minimums = config.settings["minimums"]
+    disease, control = config.groups_of("disease"), config.groups_of("control")
+    there = [t for t in everyone if t.fcs_file in measured]
+    parts = [population_table(t, measured[t.fcs_file], *sources[t.fcs_file]) for t in there]
+    populations = typed(pd.concat(parts or [pd.DataFrame()]), "phenotype_populations")
+    markers, quadrants = [], []
+    for tube in stained:
+        if tube.fcs_file in measured:
+            one, back = measured[tube.fcs_file], behind[tube.fcs_file]
+            markers += marker_rows(tube, one, back, minimums)
+            quadrants += quadrant_rows(tube, one, back, minimums["events_percentage"])
+    background = audits.autofluorescence(there, measured, minimums["events_statistic"])
+    table = typed(pd.DataFrame(markers), "phenotype_markers")
+    conditions = {t.culture_id: t.condition for t in stained}
+    gap = typed(audits.autofluorescence_gap(background, table, conditions, disease, control), "autofluorescence_gap")
+    return {
+        "phenotype_populations": populations,
+        "phenotype_markers": _marked(table, gap, conditions, tables, config),
+        "phenotype_coexpression": pd.DataFrame(quadrants),
+        "gate_loss": audits.gate_loss(populations, disease, control),
+        "autofluorescence": background,
+        "autofluorescence_gap": gap,
+        "detector_voltages": audits.voltages(there, measured, {p: dict(own) for p, own in panels.items()}),
+        "acquisition": audits.acquired(there, measured),
+        "miflowcyt": audits.miflowcyt(there, measured, tables),
+    }
+
+
+def population_table(tube: Tube, one: Measured, gate_set: str, source: str) -> pd.DataFrame:
+    """Rows of ``phenotype_populations`` of one file, beginning with all its events.
+
+    Parameters
+    ----------
+    tube, one
+        The tube and what it gave.
+    gate_set, source
+        Name of the gates and where they come from.
+    """
+    return one.populations.assign(**audits.facts(tube), gate_set=gate_set, gates_from=source, source="exact")
+
+
+def _marked(
+    markers: pd.DataFrame,
+    gap: pd.DataFrame,
+    conditions: Mapping[str, str],
+    tables: Mapping[str, pd.DataFrame],
+    config: Config,
+) -> pd.DataFrame:
+    """Marks that need the whole study: the background's gap, control kinds within pairs, markers told by MFI."""
+    if markers.empty:
+        return markers
+    cultures = tables["cultures"].merge(tables["specimens"][["specimen_id", "donor_id", "visit"]], on="specimen_id")
+    pairs = {c.code: c.compare_to for c in config.conditions if c.compare_to}
+    differ = arms_differ(markers, cultures, pairs)
+    beyond = set()
+    if len(gap):
+        worse = gap[gap["exceeds_signal"].fillna(False)]
+        beyond = set(zip(worse["panel_id"], worse["condition"], worse["marker"], strict=True))
+    full = near_full(markers)
+    marks, by = [], []
+    for row, other in zip(markers.itertuples(), differ, strict=True):
+        flags = [
+            str(row.qc),
+            "control_kinds_differ" if other else "",
+            "background_gap_exceeds_signal"
+            if (row.panel_id, conditions.get(row.culture_id, ""), row.marker) in beyond
+            else "",
+        ]
+        marks.append(";".join(f for f in flags if f and f != "<NA>"))
+        by.append("mfi" if (row.population, row.marker) in full else "both")
+    return markers.assign(qc=pd.array(marks, dtype="string"), reported_by=pd.array(by, dtype="string"))
+
+
+def _remarks(
+    stained: Sequence[Tube], out: Mapping[str, pd.DataFrame], sources: Mapping[str, tuple[str, str]]
+) -> list[Problem]:
+    """What must be said once for the study: automatic gates, lone isotypes, controls that differ, changed voltages."""
+    problems: list[Problem] = []
+
+    def warn(code: str, message: str, fix: str, found: str) -> None:
+        problems.append(Problem("warning", code, message, fix, file="phenotype/samples", found=found))
+
+    proposed = [t.fcs_file for t in stained if sources.get(t.fcs_file, ("", ""))[1] == AUTOMATIC]
+    if proposed:
+        message = "No gates were given: an automatic starting gate was used, file by file."
+        fix = "Look at its plots, then write the gates into phenotype/gates or put a gate file beside the FCS files."
+        warn("automatic-gates", message, fix, f"{len(proposed)} files")
+    markers = out["phenotype_markers"]
+    bare = markers[(markers["control_kind"] == "none") & ~markers["qc"].fillna("").str.contains("gates_population")]
+    if len(bare):
+        message = "Markers of some files have no control of any kind that may set a threshold; an isotype may not."
+        fix = "Add FMO or unstained tubes; without them there is a median and neither percentage nor ΔMFI."
+        warn("no-control", message, fix, f"{len(bare)} of {len(markers)}")
+    apart = markers[markers["qc"].fillna("").str.contains("control_kinds_differ")]
+    if len(apart):
+        message = "The two arms of a pair have their background from different kinds of controls."
+        fix = "Use the same kind in both arms, or read these pairs with care; they are marked."
+        warn("control-kinds-differ", message, fix, ", ".join(sorted(set(apart["marker"]))))
+    volts = out["detector_voltages"]
+    changed = volts[volts["changed"].fillna(False).astype(bool)] if len(volts) else volts
+    dyed = changed["marker"].fillna("") != "" if len(changed) else pd.Series(dtype=bool)
+    if dyed.any():
+        message = "Detector voltages differ between files of one panel: their MFI are not comparable without beads."
+        fix = "ΔMFI over different voltages is refused; percentages are kept, each by its own control."
+        warn("voltages-differ", message, fix, ", ".join(sorted(set(changed.loc[dyed, "channel"]))))
+    if len(changed) and not dyed.all():
+        message = (
+            "Voltages of scatter detectors differ between files of one panel: common gates may not fit these files."
+        )
+        fix = "Look at their gating plots; give them gates of their own where needed."
+        warn("scatter-voltages-differ", message, fix, ", ".join(sorted(set(changed.loc[~dyed, "channel"]))))
+    return problems
+
+
+# ---- readouts
+
+
+def readout_wells(
+    out: Mapping[str, pd.DataFrame], tube_of: Mapping[str, Tube], fewest: int, config: Config
+) -> pd.DataFrame:
+    """Populations and markers of cultures as wells for `steps.readouts`.
+
+    ``AM|pct`` of its parent, ``AM|CD206|pct`` and ``AM|CD80+CD206+|pct`` with their counts, ``AM|CD206|delta_mfi``
+    on log2 with bounds. Markers by which the population is cut have none. A MFI ratio is no readout: the same
+    brightness over a higher background looks smaller.
+
+    Parameters
+    ----------
+    out
+        Output tables.
+    tube_of
+        Stained tubes by file.
+    fewest
+        Events a percentage needs.
+    config
+        study.yaml; its readouts may name another scale.
+    """
+    markers = out["phenotype_markers"]
+    markers = markers[~markers["qc"].fillna("").str.contains("gates_population")]
+    parts = [_mfi_wells(markers), _share_wells(markers), _quadrant_wells(out["phenotype_coexpression"])]
+    names = set(out["phenotype_markers"]["population"])
+    parts.append(_population_wells(out["phenotype_populations"], names, fewest))
+    wells = pd.concat([p for p in parts if len(p)] or [pd.DataFrame(columns=["fcs_file", "culture_id", "readout"])])
+    wells = wells[wells["culture_id"].notna() & (wells["culture_id"].astype(str) != "")].reset_index(drop=True)
+    if wells.empty:
+        return pd.DataFrame()
+    panel = wells["fcs_file"].map(lambda f: tube_of[f].panel_id)
+    scales = {
+        r["name"]: r["scale"] for r in config.settings.get("readouts", ()) if r["assay"] == ASSAY and "scale" in r
+    }
+    return wells.assign(
+        assay=ASSAY,
+        run_id=wells["fcs_file"].map(lambda f: tube_of[f].run),
+        comparability=panel.str.cat(wells["detector"].fillna(""), sep=" ").str.strip(),
+        scale=wells["readout"].map(scales).fillna(wells["scale"]),
+    ).drop(columns=["fcs_file", "detector"])
+
+
+def _mfi_wells(markers: pd.DataFrame) -> pd.DataFrame:
+    """ΔMFI; one within its noise is bounded above by it."""
+    rows = markers[markers["censoring"].isin(["none", "left"])]
+    exact = rows["censoring"] == "none"
+    volts = rows["channel"].astype(str) + rows["voltage"].map(lambda v: "" if pd.isna(v) else f" {v:g} V")
+    return pd.DataFrame(
+        {
+            "fcs_file": rows["fcs_file"],
+            "culture_id": rows["culture_id"],
+            "readout": rows["population"] + "|" + rows["marker"] + "|delta_mfi",
+            "unit": "MFI",
+            "scale": "log2",
+            "lower": rows["delta_mfi"].where(exact),
+            "upper": rows["delta_mfi"].where(exact, rows["delta_mfi_noise"]),
+            "detector": volts,
+            "qc": rows["qc"],
+        }
+    )
+
+
+def _share_wells(markers: pd.DataFrame) -> pd.DataFrame:
+    rows = markers[markers["n_positive"].notna() & (markers["reported_by"] != "mfi")]
+    return _shares(rows, rows["population"] + "|" + rows["marker"] + "|pct", rows["n_positive"], rows["n_events"])
+
+
+def _quadrant_wells(quadrants: pd.DataFrame) -> pd.DataFrame:
+    """Cells positive for both markers; the other quadrants stand in their table."""
+    if quadrants.empty:
+        return quadrants
+    rows = quadrants[quadrants["quadrant"].str.count(r"\+") == 2]
+    return _shares(rows, rows["population"] + "|" + rows["quadrant"] + "|pct", rows["n_events"], rows["n_population"])
+
+
+def _population_wells(populations: pd.DataFrame, names: AbstractSet[str], fewest: int) -> pd.DataFrame:
+    last = populations["population"].str.split("/").str[-1]
+    rows = populations[
+        last.isin(names) & (populations["tube_role"] == "stained") & (populations["n_parent"] >= fewest)
+    ].assign(qc="")
+    return _shares(rows, rows["population"].str.split("/").str[-1] + "|pct", rows["n_events"], rows["n_parent"])
+
+
+def _shares(rows: pd.DataFrame, names: pd.Series, k: pd.Series, n: pd.Series) -> pd.DataFrame:
+    share = 100 * k.astype("float64") / n.astype("float64")
+    return pd.DataFrame(
+        {
+            "fcs_file": rows["fcs_file"],
+            "culture_id": rows["culture_id"],
+            "readout": names,
+            "unit": "%",
+            "scale": "logit",
+            "lower": share,
+            "upper": share,
+            "k": k.astype("float64"),
+            "n": n.astype("float64"),
+            "detector": "",
+            "qc": rows["qc"],
+        }
+    )

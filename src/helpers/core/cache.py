@@ -1,0 +1,154 @@
+"""What was computed once is not computed again: joblib.Memory keyed by content and by our own source.
+
+A remembered function is pure and takes digests, not folders: whoever calls it has read the content those
+digests stand for. The cache's own path holds a digest of the source of every room up to the function's
+room, of data_schema/, of Python and of the installed packages, so that code of another version can never
+answer, and a changed caption does not throw away what the readers did.
+
+The cache root lies outside every study, belongs to its owner alone (0700) and is the trust boundary: a
+pickle in it is believed.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import logging
+import os
+import platform
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from helpers.core.files import PROJECT
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ROOMS = ("core", "readers", "study", "cohort", "assays", "stats", "analysis", "figures", "tables", "report")
+"""Rooms in the order of the spine; each may import only rooms before it."""
+
+log = logging.getLogger(__name__)
+
+
+def cache_root() -> Path:
+    """Folder of the cache: ``APAP_CACHE`` where set, else the user's own cache folder.
+
+    Examples
+    --------
+    >>> import os
+    >>> os.environ["APAP_CACHE"] = "somewhere"
+    >>> cache_root().name
+    'somewhere'
+    >>> del os.environ["APAP_CACHE"]
+    """
+    named = os.environ.get("APAP_CACHE")
+    if named:
+        return Path(named)
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "apap"
+
+
+def digest_of(parts: Iterable[str | bytes]) -> str:
+    """SHA-256 over parts, each with its length, so that no two lists of parts collide by joining.
+
+    Examples
+    --------
+    >>> digest_of(["ab", "c"]) == digest_of(["a", "bc"])
+    False
+    """
+    whole = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8") if isinstance(part, str) else part
+        whole.update(len(data).to_bytes(8, "big"))
+        whole.update(data)
+    return whole.hexdigest()
+
+
+@functools.cache
+def code_digest(room: str) -> str:
+    """Digest of all that can change an answer of `room`: sources up to it, contract, Python, packages.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such room.
+    """
+    upto = ROOMS[: ROOMS.index(room) + 1]
+    source = PROJECT / "src" / "helpers"
+    files = [p for name in upto for p in (source / name).rglob("*") if p.suffix not in (".pyc", "")]
+    files += [source / f"{name}.py" for name in upto if (source / f"{name}.py").exists()]
+    files += list((PROJECT / "data_schema").rglob("*.json"))
+    parts: list[str | bytes] = [platform.python_version(), sys.platform, platform.machine(), *_packages()]
+    for path in sorted(files):
+        parts += [path.relative_to(PROJECT).as_posix(), path.read_bytes()]
+    return digest_of(parts)
+
+
+@functools.cache
+def _packages() -> tuple[str, ...]:
+    found = {f"{d.metadata['Name']}=={d.version}".lower() for d in metadata.distributions()}
+    return tuple(sorted(found))
+
+
+def remember(room: str, ignore: tuple[str, ...] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorate a pure function of digests so that the same call is answered from disk.
+
+    Parameters
+    ----------
+    room
+        The room the function lives in; see `ROOMS`.
+    ignore
+        Arguments that do not change the answer, such as the folder in which the content was found.
+
+    Returns
+    -------
+    A decorator. Where the cache cannot be read or written (damaged entry, full or read-only disk) the
+    function is simply called: the cache can cost time, never an answer.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+            # only the cache's own trouble may fall back to a plain call: what the function raises is its answer
+            raised: list[BaseException] = []
+
+            @functools.wraps(function)
+            def noting(*a: P.args, **k: P.kwargs) -> R:
+                try:
+                    return function(*a, **k)
+                except BaseException as err:
+                    raised.append(err)
+                    raise
+
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    return _memory(room, cache_root()).cache(noting, ignore=list(ignore))(*args, **kwargs)  # type: ignore[no-any-return]
+            except Exception as err:
+                if raised:
+                    raise
+                log.debug("cache not usable for %s: %s", function.__name__, type(err).__name__)
+                return function(*args, **kwargs)
+
+        return wrapped
+
+    return decorate
+
+
+@functools.cache
+def _memory(room: str, root: Path):  # type: ignore[no-untyped-def]  # joblib has no types
+    from joblib import Memory
+
+    root.mkdir(parents=True, exist_ok=True)
+    if os.name == "posix":
+        root.chmod(0o700)
+    return Memory(root / room / code_digest(room)[:32], verbose=0)

@@ -1,0 +1,170 @@
+"""A picture: a figure with its name, caption, alt text and the numbers it shows."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from helpers.analysis import Analysis
+from helpers.core.files import write_atomically
+from helpers.core.numbers import write_csv
+from helpers.figures.style import styled
+from helpers.study.config import Config
+
+P = ParamSpec("P")
+SCREEN_DPI, PRINT_DPI = 110, 300
+PIXELS_AN_INCH = 107  # on a page, where 8-point type then stands at about 12 pixels
+
+MARK, MARK_IN, MARK_COLOUR = "SIMULATED", 0.14, "#8A2B00"
+"""Word, height in inches and colour of the mark on figures of a simulated study."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure that says what it shows.
+
+    Parameters
+    ----------
+    figure
+        The drawing.
+    name
+        File name without ending.
+    alt
+        What is to be seen, with its numbers, for readers who cannot see it; computed from `data`.
+    caption
+        What it is and how to read it.
+    data
+        The numbers drawn, tidy.
+    """
+
+    figure: Figure
+    name: str
+    alt: str
+    caption: str
+    data: pd.DataFrame
+
+    def image(self, kind: str, dpi: int = SCREEN_DPI) -> bytes:
+        """The figure as ``png``, ``svg`` or ``pdf``, the same bytes for the same figure.
+
+        Parameters
+        ----------
+        kind
+            Format.
+        dpi
+            Dots an inch, for png.
+        """
+        metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
+        out = io.BytesIO()
+        with styled():
+            self.figure.savefig(out, format=kind, dpi=dpi, metadata=metadata)
+        return out.getvalue()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
+        png = base64.b64encode(_few_colours(self.image("png"))).decode("ascii")
+        return {"image/png": png, "text/plain": self.alt}, {
+            "image/png": {"alt": self.alt},
+            "apap": {
+                "name": self.name,
+                "caption": self.caption,
+                "width": round(self.figure.get_figwidth() * PIXELS_AN_INCH),
+            },
+        }
+
+    def __repr__(self) -> str:
+        return self.alt
+
+
+def _few_colours(png: bytes) -> bytes:
+    """A screen image in 64 colours: a quarter of the size, so that stored notebooks stay small."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(64).save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def drawn(draw: Callable[P, Picture]) -> Callable[P, Picture]:
+    """Decorate a drawing function so that it draws in the project's style and is laid out once for all formats.
+
+    A picture of a simulated study is marked inside the image, wherever it is pasted later. Which study it is,
+    is seen from the arguments: a `Config`, an `Analysis`, or a table that an `Analysis` gave.
+    """
+
+    @wraps(draw)
+    def in_style(*args: P.args, **kwargs: P.kwargs) -> Picture:
+        with styled():
+            picture = draw(*args, **kwargs)
+            if any(_is_simulated(value) for value in (*args, *kwargs.values())):
+                _mark_simulated(picture.figure)
+            picture.figure.draw_without_rendering()
+            picture.figure.set_layout_engine("none")
+            return picture
+
+    return in_style
+
+
+def _is_simulated(value: object) -> bool:
+    if isinstance(value, pd.DataFrame):
+        return bool(value.attrs.get("simulated"))
+    config = value.config if isinstance(value, Analysis) else value
+    return isinstance(config, Config) and config.simulated
+
+
+def _mark_simulated(figure: Figure) -> None:
+    """Write SIMULATED into a strip that is added below the drawing, so that it covers nothing."""
+    if any(text.get_gid() == MARK for text in figure.texts):
+        return
+    height = figure.get_figheight()
+    figure.set_figheight(height + MARK_IN)
+    engine, share = figure.get_layout_engine(), MARK_IN / (height + MARK_IN)
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(rect=(0, share, 1, 1 - share))
+    figure.text(0.995, share / 2, MARK, ha="right", va="center", fontsize=6.5, color=MARK_COLOUR, gid=MARK)
+
+
+def show(picture: Picture, out: str = "") -> Picture:
+    """Show a picture in a notebook and, where `out` names a folder, keep it there.
+
+    Parameters
+    ----------
+    picture
+        What to show.
+    out
+        Folder of the report; ``figures/<name>.svg``, ``.png`` (300 dpi) and ``.csv`` are written into it.
+
+    Returns
+    -------
+    The picture, so that the cell displays it.
+    """
+    if out:
+        folder = Path(out) / "figures"
+        write_atomically(folder / f"{picture.name}.svg", picture.image("svg"))
+        write_atomically(folder / f"{picture.name}.png", picture.image("png", PRINT_DPI))
+        write_atomically(folder / f"{picture.name}.csv", write_csv(picture.data))
+    return picture
+
+
+def show_all(pictures: Iterable[Picture], out: str = "") -> None:
+    """Show several pictures below each other in a notebook; `out` as in `show`."""
+    from IPython.display import display
+
+    for picture in pictures:
+        display(show(picture, out))  # type: ignore[no-untyped-call]
+
+
+def sentence_picture(name: str, sentence: str, data: pd.DataFrame, width: float) -> Picture:
+    """A picture for which there is nothing to draw: it says so."""
+    figure = Figure(figsize=(width, 0.7), layout="constrained")
+    axes = figure.add_subplot()
+    axes.axis("off")
+    axes.text(0, 0.5, sentence, va="center", wrap=True)
+    return Picture(figure, name, sentence, sentence, data)

@@ -1,0 +1,205 @@
+"""The whole report: tables, notebooks, pages, record; written so that an interrupted run leaves no half file."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from helpers.analysis import Analysis, load_study
+from helpers.core.files import write_atomically
+from helpers.core.numbers import write_csv
+from helpers.report.notebooks import Rendered, render, study_notebooks
+from helpers.report.provenance import provenance
+from helpers.report.site import site_files
+from helpers.tables.table_one import table_one
+from helpers.tables.workbook import workbook_bytes
+
+OK, PARTS_FAILED = 0, 3
+Progress = Callable[[str, int, int], None]
+
+
+class UsageError(ValueError):
+    """What was asked for cannot be: the message is a sentence."""
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """How a report ended.
+
+    Parameters
+    ----------
+    exit_code
+        0 all built, 3 built but parts failed or were set aside.
+    index
+        First page of the site.
+    failed
+        Notebooks that stopped, with the reason.
+    set_aside
+        What the checks quarantined.
+    """
+
+    exit_code: int
+    index: Path
+    failed: dict[str, str] = field(default_factory=dict)
+    set_aside: tuple[str, ...] = ()
+
+
+def build_report(
+    folder: Path,
+    out: Path,
+    only: Sequence[str] = (),
+    jobs: int = 2,
+    progress: Progress = lambda name, done, total: None,
+) -> BuildResult:
+    """Build the report of a study.
+
+    Parameters
+    ----------
+    folder
+        The study folder.
+    out
+        Where to write; made where it is not there. Files of an earlier report that no longer belong are removed.
+    only
+        Names of notebooks; empty means all. Then other pages are left as they are.
+    jobs
+        Notebooks run at once.
+    progress
+        Called with the name of each finished step, its number and how many there are.
+
+    Raises
+    ------
+    Refused
+        Where the study has errors; nothing is written then.
+    UsageError
+        Where `out` lies in the study, or `only` names no notebook.
+    OSError
+        Where the disk failed us.
+    """
+    started = dt.datetime.now(dt.UTC)
+    folder, out = Path(folder), Path(out)
+    notebooks = _chosen(only)
+    if out.resolve() == folder.resolve() or folder.resolve() in out.resolve().parents:
+        raise UsageError("The report may not lie in the study folder; name another folder with --out.")
+    data = load_study(folder)
+    out.mkdir(parents=True, exist_ok=True)
+    with _alone(out):
+        _sweep(out)
+        progress("study", 1, len(notebooks) + 2)
+        tables = {name: data.table(name) for name in data.names()} | {
+            "table_one": table_one(data.table("donors_derived"), data.config)
+        }
+        rendered: list[Rendered] = []
+        with _running(notebooks, data, jobs) as going:
+            files: dict[str, bytes | str] = {f"tables/{name}.csv": write_csv(table) for name, table in tables.items()}
+            files["tables.xlsx"] = workbook_bytes(tables, data.config)
+            for one in going:
+                rendered.append(one.result())
+                progress(rendered[-1].name, len(rendered) + 1, len(notebooks) + 2)
+        record = provenance(data, {"notebooks": [r.name for r in rendered]}, started)
+        for r in rendered:
+            files |= {f"notebooks/{r.name}.ipynb": r.notebook, **r.files}
+        files |= site_files(data, tables, rendered, record)
+        if only:
+            files = {
+                f: c for f, c in files.items() if f.split("/")[-1].split(".")[0] in only or f.startswith("figures/")
+            }
+        _write(out, files, json.dumps(record, ensure_ascii=False, indent=1) + "\n", whole=not only)
+        progress("site", len(notebooks) + 2, len(notebooks) + 2)
+    failed = {r.name: r.failed for r in rendered if r.failed}
+    aside = tuple(dict.fromkeys(p.entity for p in data.problems if p.severity == "quarantine"))
+    return BuildResult(PARTS_FAILED if failed or aside else OK, out / "index.html", failed, aside)
+
+
+def _chosen(only: Sequence[str]) -> dict[str, Path]:
+    known = study_notebooks()
+    unknown = [name for name in only if name not in known]
+    if unknown:
+        raise UsageError(f"There is no notebook called {unknown[0][:60]}; there are: {', '.join(known)}.")
+    return {name: path for name, path in known.items() if not only or name in only}
+
+
+@contextmanager
+def _running(notebooks: dict[str, Path], data: Analysis, jobs: int) -> Iterator[list[Future[Rendered]]]:
+    """Notebooks that run, each in a kernel of its own, while the caller does something else.
+
+    Only the kernels compute, so threads are enough here, and nothing but the kernels is left to end: that
+    happens where the caller is stopped, and by itself where this process is killed.
+    """
+    # threads that save and restore the filters of warnings could leave each other's behind
+    with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=min(jobs, max(len(notebooks), 1))) as pool:
+        going = [pool.submit(render, path, {}, data.folder, data.digest, data.config.id) for path in notebooks.values()]
+        try:
+            yield going
+        except BaseException:
+            from helpers.report import kernels
+
+            pool.shutdown(wait=False, cancel_futures=True)
+            while not all(one.done() for one in going):
+                kernels.stop()
+                time.sleep(0.1)
+            raise
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold the folder for this run; the lock belongs to the process, so a killed run leaves none behind."""
+    path = out / ".apap-lock"
+    with path.open("a+b") as handle:
+        try:
+            if os.name == "nt":
+                import msvcrt
+
+                msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+            else:
+                import fcntl
+
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as err:
+            raise UsageError(
+                "Another run is writing into this folder; wait for it, or name another folder with --out."
+            ) from err
+        try:
+            yield
+        finally:
+            if os.name != "nt":
+                path.unlink(missing_ok=True)
+
+
+def _sweep(out: Path) -> None:
+    """Remove temporary files of a run that was killed."""
+    for left in out.rglob(".apap-*"):
+        if left.is_file() and left.name != ".apap-lock":
+            left.unlink(missing_ok=True)
+
+
+def _write(out: Path, files: dict[str, bytes | str], record: str, whole: bool) -> None:
+    manifest = out / "notebooks" / ".files.json"
+    for name, content in sorted(files.items(), key=lambda item: item[0] == "index.html"):
+        data = content.encode("utf-8") if isinstance(content, str) else content
+        path = out / name
+        if not path.is_file() or path.read_bytes() != data:
+            write_atomically(path, data)
+    write_atomically(out / "provenance.json", record)
+    if whole:
+        for name in set(_earlier(manifest)) - set(files):
+            path = out / name
+            if out.resolve() in path.resolve().parents and not path.is_symlink():
+                path.unlink(missing_ok=True)
+        write_atomically(manifest, json.dumps(sorted(files)))
+
+
+def _earlier(manifest: Path) -> list[str]:
+    """Files that the last whole report wrote; none where there was none or its list is damaged."""
+    try:
+        names = json.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [n for n in names if isinstance(n, str)] if isinstance(names, list) else []

@@ -1,0 +1,671 @@
+"""Every comparison of every readout as one table, with its sensitivity analyses and the pairs that are missing.
+
+Refusals are rows: a comparison that cannot be made stands in the table with its status and a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from helpers.core.schemas import output_tables
+from helpers.stats import change, compare, concordance, confounding, multiplicity
+from helpers.stats.compare import Comparison
+from helpers.stats.coverage import shortfall
+from helpers.stats.estimate import NAN, Estimate, NotEstimable, attempted
+from helpers.stats.plan import PAIRED, Contrast, Plan, family_of
+from helpers.stats.slices import Arms, same_unit
+
+ACROSS_GROUPS = ("group_gap", "gap_closed", "interaction")
+WITH_MSC = ("msc_effect", "interaction", "gap_closed", "beyond_additive", "trend")
+NO_SHARED_RUN = "Disease and control donors share no run: the gap may be the runs'. The estimate is shown without p."
+NO_SHARED_CHANGE = (
+    "The arms of a donor were run apart, and disease and control donors share no such pair of runs: "
+    "the difference may be the runs'. The estimate is shown without p."
+)
+UNJUDGED = ("gap_closed", "trend")
+"""A smallest relevant change is one of the readout; a share is none, and a slope is one a doubling."""
+FEWEST_MARKED = 0.1
+"""Share of a comparison's values below which a flag is left to the table of readouts."""
+OTHER_SCALE = {"log2": "identity", "logit": "identity", "identity": ""}
+
+
+@dataclass(frozen=True)
+class Effects:
+    """The output tables of the room, by their names."""
+
+    effects: pd.DataFrame
+    sensitivity: pd.DataFrame
+    missing_pairs: pd.DataFrame
+    responders: pd.DataFrame
+    concordance: pd.DataFrame
+    confounding: pd.DataFrame
+
+
+class _Readings:
+    """One readout at one time, in every condition and group: as it is, and arm by arm on either scale."""
+
+    def __init__(self, raw: pd.DataFrame, several_lots: str) -> None:
+        self.raw, self._several_lots = raw, several_lots
+
+    @cached_property
+    def arms(self) -> Arms:
+        """Arms on the scale of analysis."""
+        return Arms(self.raw, self._several_lots)
+
+    @cached_property
+    def other_scale(self) -> str:
+        """The other scale, empty where there is none."""
+        return OTHER_SCALE.get(str(self.raw["scale"].iloc[0]), "")
+
+    @cached_property
+    def other_arms(self) -> Arms:
+        """Arms on the other scale."""
+        return Arms(self.raw.assign(scale=self.other_scale), self._several_lots)
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """One readout at one time and which contrast is made of it; `raw` are the rows that the contrast names."""
+
+    contrast: Contrast
+    readings: _Readings
+    raw: pd.DataFrame
+    alone: pd.DataFrame
+    key: dict[str, Any]
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Condition codes that the contrast names."""
+        named = (self.contrast.reference, *dict(self.contrast.levels), self.contrast.treatment)
+        return tuple(c for c in dict.fromkeys(named) if c and not (self.contrast.levels and "+" in c))
+
+    @cached_property
+    def parted(self) -> bool:
+        """Whether runs part the groups; see `confounded`."""
+        return confounded(self.raw, self.contrast)
+
+    @cached_property
+    def extent(self) -> tuple[int, float]:
+        """Donors of the smallest group, and the share of values that are bounds."""
+        if self.raw.empty:
+            return 0, 0.0
+        sizes = self.raw.drop_duplicates("donor_id")["group"].value_counts()
+        return int(sizes.min()), float((self.raw["censoring"] != "none").mean())
+
+
+_Made = tuple[_Slice, Comparison | None, dict[str, Any]]
+
+
+def effects(readouts: pd.DataFrame, cell_controls: pd.DataFrame, donors: pd.DataFrame, plan: Plan) -> Effects:
+    """Compute every contrast of the plan for every readout.
+
+    Parameters
+    ----------
+    readouts
+        The output table ``readouts``: one row a donor, visit, condition, time, lot and readout.
+    cell_controls
+        The output table ``cell_controls``: wells without a donor's macrophages.
+    donors
+        The output table ``donors_derived``; ``eligible_all_of`` serves the eligible-only sensitivity rows.
+    plan
+        The plan of analysis.
+
+    Returns
+    -------
+    The tables, rows in the order of the plan and of the readouts' names, whatever the order of the rows
+    that went in.
+    """
+    made: list[_Made] = []
+    lines: list[dict[str, Any]] = []
+    for one in _slices(readouts, cell_controls, plan):
+        result, row, beside = _row(one, plan)
+        made.append((one, result, row))
+        own = [_line(one, found) for found in beside] if result is None else _sensitivity(one, result, donors, plan)
+        if one.parted:
+            own = [_without_p(line, one.contrast) for line in own]
+        lines += own
+    table = pd.DataFrame([row for _, _, row in made], columns=output_tables()["effects"].columns)
+    _adjust(table, made)
+    return Effects(
+        _typed(table, "effects"),
+        _typed(pd.DataFrame(lines, columns=output_tables()["effects_sensitivity"].columns), "effects_sensitivity"),
+        _typed(_missing_pairs(one for one, _, _ in made), "missing_pairs"),
+        _typed(_responders(made, plan), "responders"),
+        _typed(_concordance(made, donors, plan), "concordance"),
+        _typed(_confounding(readouts, donors, plan), "confounding"),
+    )
+
+
+def _typed(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    kinds = {"string": "string", "integer": "Int64", "number": "float64"}
+    return table.astype({f.name: kinds[f.type] for f in output_tables()[name].fields}).reset_index(drop=True)
+
+
+# ---- slices
+
+
+def _slices(readouts: pd.DataFrame, cell_controls: pd.DataFrame, plan: Plan) -> Iterator[_Slice]:
+    """Readouts by contrast, assay, name and time; a contrast sees only the conditions and groups it names.
+
+    A readout without any row for a contrast gives an empty slice, so that what was planned never vanishes; for
+    the default contrasts only where its assay has measured what they treat at all.
+    """
+    by_name = {key: part for key, part in readouts.groupby(["assay", "readout"], sort=True)}
+    alone = {key: part for key, part in cell_controls.groupby(["assay", "readout"], sort=False)}
+    made: dict[tuple[str, ...], list[tuple[float, float, _Readings]]] = {}
+    measured = set(zip(readouts["assay"], readouts["condition"], strict=True))
+    for contrast in plan.contrasts:
+        conditions = {contrast.treatment, contrast.reference, *dict(contrast.levels)} - {""}
+        wanted = {contrast.group, contrast.control} - {""}
+        visit = contrast.visit or plan.visit
+        for (assay, name), part in by_name.items():
+            found = False
+            if contrast.name == "beyond_additive" and assay != "cytokines":
+                continue  # amounts add for what cells secrete, for nothing else
+            if plan.compared_by_default and not _due(contrast, str(assay), measured):
+                continue
+            which = (str(assay), str(name), visit, contrast.msc_lot_id)
+            if which not in made:
+                made[which] = list(_times(part, plan, *which))
+            for hours, minutes, readings in made[which]:
+                raw = readings.raw
+                mine = (raw["condition"].isin(conditions) & raw["group"].isin(wanted)).to_numpy(dtype=bool)
+                if contrast.timepoint_h not in (None, hours) or not mine.any():
+                    continue
+                found = True
+                control = alone.get((assay, name), cell_controls.iloc[:0])
+                control = control[(control["condition"] == contrast.alone) & (control["timepoint_h"] == hours)]
+                key = _key(contrast, raw[mine], str(assay), str(name), visit, hours, minutes)
+                yield _Slice(contrast, readings, raw[mine], control, key)
+            if not found:
+                nothing = _scaled(part.iloc[:0], plan, str(assay), str(name))
+                first = _scaled(part.iloc[:1], plan, str(assay), str(name))
+                hours = NAN if contrast.timepoint_h is None else contrast.timepoint_h
+                key = _key(contrast, first, str(assay), str(name), visit, hours, NAN)
+                yield _Slice(contrast, _Readings(nothing, plan.several_lots), nothing, cell_controls.iloc[:0], key)
+
+
+def _due(contrast: Contrast, assay: str, measured: set[tuple[str, str]]) -> bool:
+    """Whether an assay has measured what a default contrast treats: its condition, or two of its levels."""
+    levels = dict(contrast.levels) or {contrast.treatment: 0.0}
+    return sum((assay, c) in measured for c in levels) >= min(len(levels), 2)
+
+
+def _times(
+    part: pd.DataFrame, plan: Plan, assay: str, name: str, visit: str, lot: str
+) -> Iterator[tuple[float, float, _Readings]]:
+    """Readings of one readout at each time, of one visit and, where one is named, one lot."""
+    own = part[part["visit"] == visit]
+    if lot:
+        own = own[own["msc_lot_id"].fillna("").isin(["", lot])]
+    for (hours, minutes), raw in own.groupby(["timepoint_h", "assay_minutes"], dropna=False, sort=True):
+        yield hours, minutes, _Readings(_scaled(raw, plan, assay, name), plan.several_lots)
+
+
+def _scaled(rows: pd.DataFrame, plan: Plan, assay: str, name: str) -> pd.DataFrame:
+    """Rows with the scale that the plan gives, where it gives one."""
+    scale = plan.readout(assay, name).scale
+    return rows.assign(scale=scale) if scale else rows
+
+
+def _key(
+    contrast: Contrast, rows: pd.DataFrame, assay: str, name: str, visit: str, hours: float, minutes: float
+) -> dict[str, Any]:
+    parts = name.split("|")
+    return {
+        "contrast_id": contrast.contrast_id,
+        "contrast": contrast.name,
+        "assay": assay,
+        "readout": name,
+        "unit": rows["unit"].iloc[0],
+        "scale": rows["scale"].iloc[0],
+        "analysis_set": "all",
+        "visit": visit,
+        "group": contrast.groups,
+        "treatment": contrast.treatment,
+        "reference": contrast.reference,
+        "timepoint_h": hours,
+        "assay_minutes": minutes,
+        "msc_lot_id": contrast.msc_lot_id,
+        "cell_population": parts[0] if len(parts) == 3 else "",
+    }
+
+
+# ---- one row
+
+
+def _compared(one: _Slice, of: Callable[[str, str], pd.DataFrame], plan: Plan) -> Comparison:
+    """The comparison of a slice; `of` gives the arm of a condition and group."""
+    contrast = one.contrast
+    if contrast.name in PAIRED:
+        pair = (of(contrast.reference, contrast.group), of(contrast.treatment, contrast.group))
+        return compare.compare_pairs(*pair, plan.fewest_donors, plan.level)
+    if contrast.name == "group_gap":
+        two = (of(contrast.treatment, contrast.group), of(contrast.treatment, contrast.control))
+        return compare.compare_groups(*two, plan.fewest_donors, plan.level)
+    if contrast.name == "interaction":
+        four = [of(c, g) for g in (contrast.group, contrast.control) for c in (contrast.reference, contrast.treatment)]
+        return compare.compare_changes(four, plan.fewest_donors, plan.level)
+    if contrast.name == "gap_closed":
+        untreated, treated = of(contrast.reference, contrast.group), of(contrast.treatment, contrast.group)
+        control = of(contrast.reference, contrast.control)
+        return compare.compare_gap_closed(untreated, treated, control, plan.fewest_donors, plan.level)
+    if contrast.name == "trend":
+        doses = [(0.0, of(contrast.reference, contrast.group))] + [
+            (d, of(c, contrast.group)) for c, d in contrast.levels
+        ]
+        return compare.compare_doses(doses, plan.fewest_donors, plan.level)
+    raw = [
+        one.raw[(one.raw["condition"] == c) & (one.raw["group"] == contrast.group)]
+        for c in (contrast.treatment, contrast.reference)
+    ]
+    return compare.compare_with_sum(raw[0], raw[1], one.alone, plan.fewest_donors, plan.level)
+
+
+def _checked(one: _Slice, plan: Plan) -> Comparison:
+    """The comparison of a slice on its own scale, after what no comparison may do without."""
+    if one.raw.empty:
+        at = "" if pd.isna(one.key["timepoint_h"]) else f" at {one.key['timepoint_h']:g} h"
+        where = f"{' or '.join(one.conditions)}, visit {one.key['visit']}{at}"
+        raise NotEstimable("no_data", f"No donor of {one.key['group']} has a value in {where}.")
+    same_unit(one.raw)
+    return attempted(lambda: _compared(one, one.readings.arms.of, plan))
+
+
+def _row(one: _Slice, plan: Plan) -> tuple[Comparison | None, dict[str, Any], tuple[Estimate, ...]]:
+    """The comparison, its row, and for a refusal the estimates that stand beside it."""
+    known = plan.readout(one.key["assay"], one.key["readout"])
+    role = one.contrast.role or known.role
+    family, adjustment = family_of(plan, one.contrast, one.key["assay"], one.key["readout"], role)
+    row = one.key | {"role": role, "prespecified": plan.prespecified, "family": family, "adjustment": adjustment}
+    row |= {"ci_level": plan.level, "relevance": ""}
+    try:
+        result = _checked(one, plan)
+    except NotEstimable as refused:
+        row |= _counted(one) | {"status": refused.status, "note": str(refused), "ratio_kind": "none"}
+        return None, row, refused.beside
+    found, tally = result.primary, result.tally
+    row |= {
+        "n_donors": tally.n_donors,
+        "n_pairs": tally.n_pairs,
+        "n_cultures": tally.n_cultures,
+        "n_censored": tally.n_censored,
+    }
+    row |= {"estimate": found.estimate, "ci_low": found.low, "ci_high": found.high, "method": found.method}
+    row |= {"statistic": found.statistic, "df": found.df, "p": found.p, "note": found.note}
+    row |= _open_ends(row)
+    found = replace(found, estimate=row["estimate"], low=row["ci_low"], high=row["ci_high"])
+    row |= _ratio(found, result.ratio_kind or {"log2": "fold", "logit": "odds"}.get(one.key["scale"], "none"))
+    if result.size is not None:
+        size = result.size
+        row |= {"effect_size": size.estimate, "effect_size_low": size.low, "effect_size_high": size.high}
+        row["effect_size_name"] = size.method
+    if result.left_out:
+        row |= {"loo_low": min(result.left_out.values()), "loo_high": max(result.left_out.values())}
+    few = np.isnan(found.p) and one.contrast.name != "gap_closed"
+    row["status"] = "too_few_donors" if few else "ok"
+    if known.smallest_relevant_change is not None and one.contrast.name not in UNJUDGED and not result.ratio_kind:
+        row["relevance"] = relevance(found, plan.alpha, known.smallest_relevant_change)
+    if one.parted:
+        row = _without_p(row, one.contrast) | {"status": "confounded_with_run", "relevance": ""}
+    row["note"] = " ".join(filter(None, [row["note"], shortfall(found.method, *one.extent), _lot(one), marks(one.raw)]))
+    return result, row, ()
+
+
+def _lot(one: _Slice) -> str:
+    """With one MSC lot, that the result applies to it; empty otherwise."""
+    lots = set(one.raw["msc_lot_id"].dropna().astype(str)) - {""}
+    if one.contrast.name not in WITH_MSC or len(lots) != 1:
+        return ""
+    return f"One MSC lot, {lots.pop()}: applies to this lot."
+
+
+def marks(rows: pd.DataFrame) -> str:
+    """Which flags at least a tenth of a comparison's values carry, as a sentence; empty where none is.
+
+    Examples
+    --------
+    >>> marks(pd.DataFrame({"qc": ["high_cv", "high_cv;low_beads", None]}))
+    'Marked: high cv (2 of 3 values), low beads (1 of 3 values).'
+    """
+    flags = rows["qc"].dropna().astype(str).str.split(";").explode()
+    counts = flags[flags != ""].value_counts(sort=False)
+    counts = counts[counts >= FEWEST_MARKED * len(rows)]
+    if counts.empty:
+        return ""
+    return "Marked: " + ", ".join(f"{f.replace('_', ' ')} ({n} of {len(rows)} values)" for f, n in counts.items()) + "."
+
+
+def _open_ends(row: dict[str, Any]) -> dict[str, Any]:
+    """Infinite numbers are empty in the table, and the note says that the side is open."""
+    endless = [k for k in ("estimate", "ci_low", "ci_high") if np.isinf(row[k])]
+    if not endless:
+        return {}
+    return {k: np.nan for k in endless} | {"note": f"{row['note']} Without a finite {', '.join(endless)}.".strip()}
+
+
+def _counted(one: _Slice) -> dict[str, Any]:
+    """How many donors, pairs, cultures and bounds a refused comparison has."""
+    rows = one.raw
+    arms = rows.drop_duplicates(["donor_id", "condition"]).groupby("donor_id").size()
+    paired = None if one.contrast.name == "group_gap" else int((arms > 1).sum())
+    bounded = int((rows["censoring"] != "none").sum())
+    return {
+        "n_donors": len(arms),
+        "n_pairs": paired,
+        "n_cultures": int(rows["n_cultures"].sum()),
+        "n_censored": bounded,
+    }
+
+
+def confounded(rows: pd.DataFrame, contrast: Contrast) -> bool:
+    """Whether runs part the groups of a comparison; unknown runs part nothing.
+
+    A gap is parted where disease and control donors stand in no run together. A difference of changes is not
+    where both arms of each donor stand in one run, since that run cancels; where they stand apart, the groups
+    must share a pair of runs.
+
+    Examples
+    --------
+    >>> two = pd.DataFrame({"donor_id": ["P1", "C1"], "group": ["a", "b"], "condition": "am", "run_id": ["1", "2"]})
+    >>> confounded(two, Contrast("group_gap", "am", "", "a", "b"))
+    True
+    """
+    if contrast.name not in ACROSS_GROUPS or rows["run_id"].isna().all():
+        return False
+    known = rows[rows["run_id"].notna()].assign(run=rows["run_id"].astype(str))
+    seen = []
+    for group in (contrast.group, contrast.control):
+        own = known[known["group"] == group]
+        if contrast.name == "interaction":
+            arms = [
+                own[own["condition"] == c].set_index("donor_id")["run"]
+                for c in (contrast.reference, contrast.treatment)
+            ]
+            both = pd.merge(*arms, left_index=True, right_index=True)
+            seen.append(_pairs(both))
+        else:
+            seen.append(set(own["run"]))
+    return all(seen) and not seen[0] & seen[1]
+
+
+def _pairs(runs: pd.DataFrame) -> set[str]:
+    """Pairs of runs of donors' arms, one empty word for all that are one run."""
+    return {"" if a == b else f"{a}\n{b}" for a, b in runs.itertuples(index=False)}
+
+
+def _without_p(line: dict[str, Any], contrast: Contrast) -> dict[str, Any]:
+    why = NO_SHARED_CHANGE if contrast.name == "interaction" else NO_SHARED_RUN
+    return line | {"p": np.nan, "note": f"{line['note']} {why}".strip()}
+
+
+def _ratio(found: Estimate, kind: str) -> dict[str, Any]:
+    base = {"fold": 2.0, "odds": float(np.e)}.get(kind)
+    if base is None:
+        return {"ratio_kind": "none"}
+    with np.errstate(over="ignore"):
+        ratio, low, high = (float(np.power(base, v)) for v in (found.estimate, found.low, found.high))
+    return {"ratio_kind": kind, "ratio": ratio, "ratio_low": low, "ratio_high": high}
+
+
+def relevance(found: Estimate, alpha: float, smallest: float) -> str:
+    """Relevant, negligible or inconclusive against the smallest relevant change.
+
+    Relevant where the whole interval lies beyond it on one side; negligible where two one-sided t tests of
+    level alpha place the effect within it (Schuirmann 1987); else inconclusive.
+
+    Examples
+    --------
+    >>> relevance(Estimate(1.0, 0.6, 1.4, "t", 5.0, 12, 0.001), 0.05, 0.5)
+    'relevant'
+    >>> relevance(Estimate(0.1, -0.1, 0.3, "t", 1.1, 12, 0.3), 0.05, 0.5)
+    'negligible'
+    """
+    if not np.isfinite([found.low, found.high]).all():
+        return "inconclusive"
+    if found.low > smallest or found.high < -smallest:
+        return "relevant"
+    if np.isfinite(found.statistic) and found.statistic and np.isfinite(found.df):
+        from scipy import stats
+
+        se = abs(found.estimate / found.statistic)
+        half = float(stats.t.ppf(1 - alpha, found.df)) * se
+        return "negligible" if abs(found.estimate) + half < smallest else "inconclusive"
+    return "negligible" if max(abs(found.low), abs(found.high)) < smallest else "inconclusive"
+
+
+# ---- families
+
+
+def _adjust(table: pd.DataFrame, made: list[_Made]) -> None:
+    """Fill family_size, p_adjusted and p_maxt, family by family."""
+    for _, rows in table.groupby("family", sort=False):
+        p = rows["p"].astype("float64").to_numpy()
+        how = {"holm": multiplicity.holm, "bh": multiplicity.benjamini_hochberg}.get(rows["adjustment"].iloc[0])
+        table.loc[rows.index, "family_size"] = int(np.isfinite(p).sum())
+        table.loc[rows.index, "p_adjusted"] = p if how is None else how(p)
+        known = set(rows.index[np.isfinite(p)])
+        usable = [i for i in rows.index if (found := made[i][1]) is not None and found.values and i in known]
+        if usable and len({made[i][0].contrast.contrast_id for i in usable}) == 1:
+            table.loc[usable, "p_maxt"] = _max_t([made[i][1].values for i in usable])  # type: ignore[union-attr]
+
+
+def _max_t(values: list[tuple[pd.Series, ...]]) -> np.ndarray:
+    """Max-T over the readouts of one comparison: pairs by sign vectors, groups by labels of donors."""
+    wide = [pd.concat(side, axis=1).sort_index() for side in zip(*values, strict=True)]
+    if len(wide) == 1:
+        return multiplicity.max_t_paired(wide[0].to_numpy(dtype="float64"))
+    return multiplicity.max_t_groups(*(w.to_numpy(dtype="float64") for w in wide))
+
+
+# ---- companions
+
+
+def _sensitivity(one: _Slice, result: Comparison, donors: pd.DataFrame, plan: Plan) -> list[dict[str, Any]]:
+    rows = [_line(one, found) for found in result.more()]
+    if result.left_out:
+        ends = min(result.left_out.values()), max(result.left_out.values())
+        most = max(result.left_out, key=lambda d: abs(result.left_out[d] - result.primary.estimate))
+        note = f"Range of the estimate when one donor is left out; {most} moves it most. {moves(result.primary, ends)}"
+        rows.append(_line(one, Estimate(result.primary.estimate, *ends, "leave one donor out", note=note)))
+    if one.contrast.name == "beyond_additive":
+        return rows
+    other = {"scale": one.readings.other_scale}
+    for label, of, key in (
+        ("eligible donors only", _eligible(one, donors), {"analysis_set": "eligible"}),
+        ("other scale", _other_scale(one), other),
+    ):
+        if of is not None:
+            try:
+                again = attempted(lambda of=of: _compared(one, of, plan)).primary  # type: ignore[misc]
+            except NotEstimable:
+                continue
+            rows.append(_line(one, replace(again, method=f"{again.method}, {label}")) | key)
+    return rows + [_line(one, found) for found in _by_smoking(one, donors, plan)]
+
+
+def moves(primary: Estimate, ends: tuple[float, float]) -> str:
+    """A sentence on whether the sign holds; never on p.
+
+    Examples
+    --------
+    >>> moves(Estimate(1.0, 0.5, 1.5, ""), (0.8, 1.2))
+    'The sign does not depend on any one donor.'
+    """
+    same = np.sign(ends[0]) == np.sign(ends[1]) == np.sign(primary.estimate)
+    return "The sign does not depend on any one donor." if same else "The sign depends on one donor."
+
+
+def _line(one: _Slice, found: Estimate) -> dict[str, Any]:
+    line = one.key | {"method": found.method, "estimate": found.estimate, "ci_low": found.low, "ci_high": found.high}
+    note = " ".join(filter(None, [found.note, shortfall(found.method, *one.extent)]))
+    line |= {"statistic": found.statistic, "df": found.df, "p": found.p, "note": note}
+    return line | _open_ends(line)
+
+
+def _eligible(one: _Slice, donors: pd.DataFrame) -> Callable[[str, str], pd.DataFrame] | None:
+    """Arms of donors that meet the criteria under all-of; None where that changes nothing."""
+    if "eligible_all_of" not in donors:
+        return None
+    out = set(donors.loc[(donors["eligible_all_of"] != "eligible") & (donors["role"] == "disease"), "donor_id"])
+    if not out & set(one.raw["donor_id"]):
+        return None
+
+    def of(condition: str, group: str) -> pd.DataFrame:
+        part = one.readings.arms.of(condition, group)
+        return part[~part.index.isin(list(out))]
+
+    return of
+
+
+def _other_scale(one: _Slice) -> Callable[[str, str], pd.DataFrame] | None:
+    """Arms on the other scale; None where there is none or a value is a bound."""
+    if not one.readings.other_scale or (one.raw["censoring"] != "none").any():
+        return None
+    return one.readings.other_arms.of
+
+
+def _by_smoking(one: _Slice, donors: pd.DataFrame, plan: Plan) -> list[Estimate]:
+    """The gap with a term for having smoked, by least squares, where both groups hold both kinds of donors."""
+    if one.contrast.name != "group_gap" or "smoking_status" not in donors:
+        return []
+    status = donors.set_index("donor_id")["smoking_status"]
+    arms = [
+        one.readings.arms.of(one.contrast.treatment, g).assign(group=g)
+        for g in (one.contrast.group, one.contrast.control)
+    ]
+    rows = pd.concat(arms).reset_index()
+    rows = rows[rows["lower"] == rows["upper"]]
+    rows = rows.assign(smoked=rows["donor_id"].map(status).map({"never": 0.0, "ex": 1.0, "current": 1.0}))
+    rows = rows[rows["smoked"].notna()]
+    sick = (rows["group"] == one.contrast.group).to_numpy(dtype="float64")
+    if len(rows) < 6 or len(set(zip(sick, rows["smoked"], strict=True))) < 4:
+        return []
+    import statsmodels.api as sm
+
+    design = np.column_stack([np.ones(len(rows)), sick, rows["smoked"].to_numpy(dtype="float64")])
+    fit = sm.OLS(rows["value"].to_numpy(dtype="float64"), design).fit()
+    low, high = fit.conf_int(plan.alpha)[1]
+    method = "gap adjusted for having smoked, least squares"
+    return [
+        Estimate(
+            float(fit.params[1]),
+            float(low),
+            float(high),
+            method,
+            float(fit.tvalues[1]),
+            float(fit.df_resid),
+            float(fit.pvalues[1]),
+        )
+    ]
+
+
+def _missing_pairs(slices: Iterable[_Slice]) -> pd.DataFrame:
+    """Donors with one arm of a paired comparison, and the value they have (bounds have none)."""
+    kept = ("contrast_id", "contrast", "assay", "readout", "timepoint_h", "assay_minutes")
+    lines: list[dict[str, Any]] = []
+    for one in slices:
+        if one.contrast.name not in PAIRED:
+            continue
+        names = (one.contrast.reference, one.contrast.treatment)
+        values = {c: _known_values(one, c) for c in names}
+        for missing, other in (names, names[::-1]):
+            if missing not in values:
+                continue  # nobody was measured in that arm: not a lost pair, a condition this assay did not have
+            alone = values[other].index.difference(values[missing].index)
+            for donor in alone:
+                found = {"donor_id": donor, "group": one.contrast.group, "missing": missing}
+                lines.append({k: one.key[k] for k in kept} | found | {"value": values[other][donor]})
+    return pd.DataFrame(lines, columns=output_tables()["missing_pairs"].columns)
+
+
+def _known_values(one: _Slice, condition: str) -> pd.Series:
+    """Values of one arm of a paired comparison by donor; those of an arm that is refused are not known."""
+    try:
+        return one.readings.arms.of(condition, one.contrast.group)["value"]
+    except NotEstimable:
+        return pd.Series(np.nan, sorted(set(one.raw.loc[one.raw["condition"] == condition, "donor_id"])))
+
+
+def _responders(made: list[_Made], plan: Plan) -> pd.DataFrame:
+    """Responders of every paired comparison whose cultures are independent enough to know measurement error."""
+    parts = []
+    for one, result, _ in made:
+        if one.contrast.name not in PAIRED or result is None or len(result.values) != 1:
+            continue
+        rows = one.raw
+        keys = {k: one.key[k] for k in ("contrast_id", "contrast", "assay", "readout", "timepoint_h", "assay_minutes")}
+        try:
+            smallest = change.smallest_detectable_change(rows["sd_culture"], rows["n_cultures"])
+        except NotEstimable as refused:
+            parts.append(pd.DataFrame([{**keys, "note": str(refused)}]))
+            continue
+        found = change.responders(result.values[0], smallest, plan.level)
+        parts.append(found.assign(**keys, smallest_detectable_change=smallest, note=""))
+    return _columns(parts, output_tables()["responders"].columns)
+
+
+def _columns(parts: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    return pd.concat(parts).reindex(columns=columns) if parts else pd.DataFrame(columns=columns)
+
+
+def _concordance(made: list[_Made], donors: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Rank correlations of the treatment's changes over all assays, group by group and time by time.
+
+    Clinical covariates stand beside the changes; no two of them are correlated with each other.
+    """
+    by_contrast: dict[str, dict[str, pd.Series]] = {}
+    directions: dict[str, str] = {}
+    for one, result, _ in made:
+        if one.contrast.name == "msc_effect" and result is not None and len(result.values) == 1:
+            name = _at(one.key)
+            by_contrast.setdefault(one.contrast.contrast_id, {})[name] = result.values[0]
+            directions[name] = plan.readout(one.key["assay"], one.key["readout"]).direction
+    parts = []
+    established = _established(made)
+    for contrast_id, series in by_contrast.items():
+        matrix, _ = concordance.aligned(pd.DataFrame(series), directions)
+        if matrix.columns.empty:
+            continue
+        clinical = concordance.covariates(donors, matrix.index)
+        found = concordance.concordance(matrix.join(clinical), plan.level)
+        found = found[~found["first"].isin(clinical.columns)]
+        turned = {n: established.get(n, "") == directions[n] for n in matrix.columns}
+        found["note"] = [concordance.said(a, b, turned) for a, b in zip(found["first"], found["second"], strict=True)]
+        parts.append(found.assign(contrast_id=contrast_id))
+    return _columns(parts, output_tables()["concordance"].columns)
+
+
+def _at(key: dict[str, Any]) -> str:
+    """A readout with its time, as concordance names it."""
+    minutes = "" if pd.isna(key["assay_minutes"]) else f" {key['assay_minutes']:g} min"
+    return f"{key['assay']} {key['readout']} {key['timepoint_h']:g} h{minutes}"
+
+
+def _established(made: list[_Made]) -> dict[str, str]:
+    """Direction toward the controls of each readout whose gap has an interval that leaves zero out."""
+    found = {}
+    for one, result, row in made:
+        shown = one.contrast.name == "group_gap" and result is not None and row["status"] == "ok"
+        if shown and (row["ci_low"] > 0 or row["ci_high"] < 0):
+            found[_at(one.key)] = "down" if row["ci_low"] > 0 else "up"
+    return found
+
+
+def _confounding(readouts: pd.DataFrame, donors: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Group against group, and within each group the conditions of a paired contrast."""
+    pairs = dict.fromkeys((c.group, c.control) for c in plan.contrasts if c.control)
+    parts = [confounding.confounding(readouts, donors, d, c).assign(disease=d, control=c) for d, c in pairs]
+    for contrast in plan.contrasts:
+        if contrast.name in PAIRED:
+            found = confounding.of_conditions(readouts, contrast.group, contrast.treatment, contrast.reference)
+            names = [f"{contrast.group} {c}" for c in (contrast.treatment, contrast.reference)]
+            parts.append(found.assign(disease=names[0], control=names[1]))
+    columns = output_tables()["confounding"].columns
+    return _columns([p for p in parts if len(p)], columns).drop_duplicates(["disease", "control", "assay", "factor"])

@@ -1,0 +1,77 @@
+"""The methods paragraph: what was done, from the plan and the tables, ready for a manuscript."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from helpers.stats.plan import Plan
+
+_CONTRASTS = {
+    "msc_effect": "treatment against its reference in the same donors",
+    "positive_control": "positive control against its reference in the same donors",
+    "group_gap": "disease against control donors in one condition",
+    "interaction": "difference of treatment effects between the groups",
+    "gap_closed": "share of the gap between the groups that treatment closes",
+    "beyond_additive": "co-culture against the sum of both cells alone",
+    "trend": "trend over dose or time",
+}
+
+
+def methods(plan: Plan, effects: pd.DataFrame, sensitivity: pd.DataFrame, versions: Mapping[str, str]) -> str:
+    """A paragraph of the methods actually used: tests, scales, families, numbers, packages.
+
+    Parameters
+    ----------
+    plan
+        The plan of analysis.
+    effects, sensitivity
+        The output tables.
+    versions
+        Package versions.
+    """
+    ok = effects[effects["status"] == "ok"]
+    made = "; ".join(_CONTRASTS[c] for c in dict.fromkeys(effects["contrast"]))
+    tests = _listed(ok["method"])
+    scales = ", ".join(
+        f"{s} ({n})" for s, n in effects.drop_duplicates(["assay", "readout"])["scale"].value_counts().items()
+    )
+    families = effects.loc[effects["p"].notna(), ["family", "family_size", "adjustment"]].drop_duplicates()
+    sizes = families["family_size"].astype(int)
+    named = ", ".join(f"{a} ({n})" for a, n in families["adjustment"].value_counts().items())
+    refused = effects[effects["status"] != "ok"]["status"].value_counts()
+    sentences = [
+        "The donor is the unit of analysis; wells, events and beads were averaged before any test.",
+        f"Comparisons{' (defaults, since the plan names none)' if plan.compared_by_default else ''}: {made}.",
+        f"Readouts by scale of analysis, fixed beforehand: {scales}.",
+        f"Primary methods: {tests}.",
+        f"Intervals have level {100 * plan.level:g} %; no p is given below {plan.fewest_donors} donors or pairs.",
+        "Values beyond a limit entered as bounds: up to half of both arms together by likelihood, above by detection.",
+        f"Values are of visit {plan.visit} unless a comparison names another; several MSC lots of one donor were "
+        + (
+            "averaged on the scale of analysis."
+            if plan.several_lots == "mean"
+            else "not averaged: such comparisons were refused."
+        ),
+        f"{len(families)} families of {int(sizes.min())} to {int(sizes.max())} tests were adjusted: {named}."
+        if len(families)
+        else "No test has a p.",
+        f"Sensitivity analyses: {_listed(sensitivity['method'])}." if len(sensitivity) else "",
+        "Not estimated: " + ", ".join(f"{s.replace('_', ' ')} {n}" for s, n in refused.items()) + "."
+        if len(refused)
+        else "",
+        {
+            "plan": "The plan was deposited with a hash before the first unblinding.",
+            "declared": "Roles were declared by the user; without a hashed plan all results are exploratory.",
+            "no": "No plan was recorded; all results are exploratory.",
+        }[plan.prespecified],
+        "Software: " + ", ".join(f"{k} {v}" for k, v in versions.items()) + ".",
+    ]
+    return " ".join(s for s in sentences if s)
+
+
+def _listed(methods: pd.Series) -> str:
+    """Methods by frequency, without what follows their first comma."""
+    heads = methods.dropna().str.split(",").str[0].str.replace(r"MSC lot \S+", "MSC lot by lot", regex=True)
+    return ", ".join(heads.value_counts().index)

@@ -1,0 +1,196 @@
+"""Assay tables, and the instrument files they name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import PurePosixPath
+
+import pandas as pd
+
+from helpers.core import privacy
+from helpers.core.problems import Problem
+from helpers.study.config import Config
+from helpers.study.folder import Folder
+from helpers.study.rules.saying import Tables, key_is_there
+from helpers.study.tables import records
+
+
+def measurement_units(tables: Tables, config: Config, folder: Folder) -> Iterator[Problem]:
+    """One unit for each readout: numbers of two units cannot stand in one column."""
+    table = tables["measurements"]
+    known = table.frame[["readout", "unit"]].dropna()
+    usual = known.groupby("readout", observed=True)["unit"].agg(lambda u: u.mode().iloc[0]).to_dict()
+    for i, one in enumerate(records(table.frame)):
+        if not pd.isna(one.readout) and not pd.isna(one.unit) and one.unit != usual[one.readout]:
+            yield Problem(
+                "error",
+                "two-units",
+                "This readout has more than one unit.",
+                "Write all its values in one unit.",
+                found=one.unit,
+                expected=str(usual[one.readout]),
+                **table.at(i, "unit"),
+            )
+
+
+def counts(tables: Tables, config: Config, folder: Folder) -> Iterator[Problem]:
+    """No more positive cells than cells; counts are there where counting was the method."""
+    table = tables["phagocytosis/wells"]
+    for i, one in enumerate(records(table.frame)):
+        if not pd.isna(one.n_cells) and not pd.isna(one.n_positive) and one.n_positive > one.n_cells:
+            yield Problem(
+                "error",
+                "count-above-cells",
+                "More cells took up particles than were counted.",
+                "Correct the two counts.",
+                found=str(one.n_positive),
+                expected=f"at most {one.n_cells}",
+                **table.at(i, "n_positive"),
+            )
+        if one.method == "counts" and pd.isna(one.n_cells):
+            yield Problem(
+                "error",
+                "missing-value",
+                "Counting was the method, but there is no count.",
+                "Fill in n_cells and n_positive.",
+                expected="a count",
+                **table.at(i, "n_cells"),
+            )
+
+
+def limits(tables: Tables, config: Config, folder: Folder) -> Iterator[Problem]:
+    """A lower limit of quantification lies below the upper one."""
+    table = tables["cytokines/concentrations"]
+    for i, one in enumerate(records(table.frame)):
+        if one.lloq_pg_ml >= one.uloq_pg_ml:
+            yield Problem(
+                "error",
+                "limits-swapped",
+                "LLOQ is not below ULOQ.",
+                "Correct the two limits.",
+                found=f"{one.lloq_pg_ml:g}",
+                expected=f"below {one.uloq_pg_ml:g}",
+                **table.at(i, "lloq_pg_ml"),
+            )
+
+
+_FILE_COLUMNS = (
+    ("cytokines/plates", "instrument_file", "cytokines/raw", "plate_id", "plate"),
+    ("phenotype/samples", "fcs_file", "phenotype/fcs", "fcs_file", "file"),
+    ("phagocytosis/wells", "file", "phagocytosis/raw", "file", "file"),
+)
+
+
+def instrument_files(tables: Tables, config: Config, folder: Folder) -> Iterator[Problem]:
+    """Files that are named are there, files that are there are named, and none lies outside the study."""
+    present = {f.casefold(): f for f in folder.instrument_files()}
+    named: set[str] = set()
+    for name, column, place, key, kind in _FILE_COLUMNS:
+        table = tables[name]
+        for i, (file, code) in enumerate(zip(table.frame[column], table.frame[key], strict=True)):
+            if pd.isna(file):
+                continue
+            path = PurePosixPath(str(file).replace("\\", "/"))
+            if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+                yield Problem(
+                    "error",
+                    "path-outside",
+                    "A file name leads out of the study folder.",
+                    f"Put the file into {place} and write its name alone.",
+                    found=privacy.alias(str(file)),
+                    expected=f"a name in {place}",
+                    **table.at(i, column),
+                )
+                continue
+            wanted = f"{place}/{path}"
+            named.add(wanted.casefold())
+            if wanted.casefold() not in present:
+                near = get_close_matches(wanted.casefold(), list(present), 1, 0.8)
+                yield Problem(
+                    "quarantine",
+                    "file-absent",
+                    "This file is named but not there.",
+                    f"Put the file into {place}, or correct its name.",
+                    found=privacy.alias(str(file)),
+                    expected=privacy.alias(PurePosixPath(present[near[0]]).name) if near else f"a file in {place}",
+                    entity=f"{kind} {code}",
+                    **table.at(i, column),
+                )
+    for low, file in present.items():
+        gates = (".wsp",) if low.startswith("cytokines/") else (".wsp", ".xml")  # a plate may be an XML file
+        if low not in named and PurePosixPath(low).suffix not in (*gates, ".txt", ".md"):
+            yield Problem(
+                "warning",
+                "file-unnamed",
+                "This file is there, but no table names it; it is not read.",
+                "Name it in its table, or move it out of the study folder.",
+                file=file,
+            )
+
+
+def layout_logic(tables: Tables, config: Config, folder: Folder) -> Iterator[Problem]:
+    """Samples in a layout are known; a well set aside has a reason."""
+    table = tables["cytokines/layout"]
+    samples = set(tables["cytokines/samples"].frame["sample_id"].dropna()) or set(
+        tables["cultures"].frame["culture_id"].dropna()
+    )
+    listed = {"cytokines/samples"} & {*folder.sheets, *folder.unread}
+    known = key_is_there(
+        tables, folder, *(("cytokines/samples", "sample_id") if listed else ("cultures", "culture_id"))
+    )
+    for i, one in enumerate(records(table.frame)):
+        if one.role == "sample" and pd.isna(one.sample_id):
+            yield Problem(
+                "error",
+                "missing-value",
+                "A sample well names no sample.",
+                "Fill in sample_id.",
+                expected="a sample_id",
+                **table.at(i, "sample_id"),
+            )
+        if known and one.role == "sample" and not pd.isna(one.sample_id) and one.sample_id not in samples:
+            yield Problem(
+                "error",
+                "unknown-key",
+                "No sample or culture has this code.",
+                "Correct the code, or add it to cytokines/samples.",
+                found=one.sample_id,
+                expected="a sample_id",
+                **table.at(i, "sample_id"),
+            )
+        if one.use == "n" and pd.isna(one.reason):
+            yield Problem(
+                "error",
+                "missing-reason",
+                "A well is set aside without a reason.",
+                "Fill in reason.",
+                expected="a reason",
+                **table.at(i, "reason"),
+            )
+
+
+def deviation_targets(tables: Tables, config: Config, folder: Folder) -> Iterator[Problem]:
+    """A deviation names something that exists."""
+    table = tables["deviations"]
+    known = {
+        "donor": ("donors", "donor_id"),
+        "specimen": ("specimens", "specimen_id"),
+        "culture": ("cultures", "culture_id"),
+        "plate": ("cytokines/plates", "plate_id"),
+    }
+    for i, one in enumerate(records(table.frame)):
+        if one.entity in known and not pd.isna(one.entity_id) and key_is_there(tables, folder, *known[one.entity]):
+            name, column = known[one.entity]
+            codes = set(tables[name].frame[column].dropna())
+            if one.entity_id not in codes:
+                near = get_close_matches(one.entity_id, codes, 1, 0.7)
+                yield Problem(
+                    "error",
+                    "unknown-key",
+                    f"A deviation names a {one.entity} that does not exist.",
+                    "Correct the code.",
+                    found=one.entity_id,
+                    expected=near[0] if near else f"a {column} of {name}",
+                    **table.at(i, "entity_id"),
+                )

@@ -1,0 +1,123 @@
+"""All output tables in one Excel workbook: a sheet a table, notes on the columns, nothing that runs."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import openpyxl
+import pandas as pd
+from openpyxl.cell import WriteOnlyCell
+from openpyxl.comments import Comment
+from openpyxl.styles import Alignment, Font, PatternFill
+from openpyxl.utils import get_column_letter
+
+from helpers.core.office import without_times
+from helpers.core.schemas import output_tables
+from helpers.study.config import Config
+from helpers.tables.words import READ_ME_SIMULATED
+
+EXCEL_ROWS = 1_048_576
+_HEAD = PatternFill("solid", fgColor="E8EEF4")
+
+
+def workbook_bytes(tables: Mapping[str, pd.DataFrame], config: Config) -> bytes:
+    """The workbook as bytes.
+
+    Parameters
+    ----------
+    tables
+        Output tables by name, in the order of the sheets.
+    config
+        study.yaml, for the first sheet.
+
+    Returns
+    -------
+    An .xlsx file. Text is stored as text, so that no cell is ever run as a formula; longer tables than Excel
+    holds are cut, and the first sheet says so.
+    """
+    book = openpyxl.Workbook(write_only=True)
+    book.properties.creator = "apap-notebooks"
+    _read_me(book.create_sheet("read me"), tables, config)
+    for name, table in tables.items():
+        _sheet(book.create_sheet(sheet_name(name)), name, table)
+    out = io.BytesIO()
+    book.save(out)
+    return without_times(out.getvalue())
+
+
+def sheet_name(name: str) -> str:
+    """A table's name as Excel allows it: at most 31 characters, without : \\ / ? * [ ].
+
+    Examples
+    --------
+    >>> sheet_name("cytokines/plates")
+    'cytokines_plates'
+    """
+    return re.sub(r"[:\\/?*\[\]]", "_", name)[:31]
+
+
+def _read_me(sheet: Any, tables: Mapping[str, pd.DataFrame], config: Config) -> None:
+    schemas = output_tables()
+    sheet.column_dimensions["A"].width, sheet.column_dimensions["B"].width, sheet.column_dimensions["C"].width = (
+        28,
+        12,
+        110,
+    )
+    lines: list[list[Any]] = [[config.title], [f"Study {config.id}, registry {config.registry_id or 'none'}"]]
+    if config.simulated:
+        lines.append([READ_ME_SIMULATED])
+    lines += [[], ["Sheet", "Rows", "What it holds"]]
+    for name, table in tables.items():
+        said = schemas[name].description if name in schemas else ""
+        cut = " Cut at the rows Excel can hold; the CSV file has all." if len(table) >= EXCEL_ROWS else ""
+        lines.append([sheet_name(name), len(table), said + cut])
+    for i, line in enumerate(lines):
+        sheet.append([_cell(sheet, value, bold=i == 0 or line[:1] == ["Sheet"]) for value in line])
+
+
+def _sheet(sheet: Any, name: str, table: pd.DataFrame) -> None:
+    sheet.freeze_panes = "A2"
+    schema = output_tables().get(name)
+    known = {f.name: f for f in schema.fields} if schema else {}
+    for j, column in enumerate(table.columns, 1):
+        longest = max([len(str(column)), *(len(str(v)) for v in table[column].head(200))])
+        sheet.column_dimensions[get_column_letter(j)].width = min(60, longest + 3)
+    head = []
+    for column in table.columns:
+        cell = _cell(sheet, str(column), bold=True)
+        cell.fill = _HEAD
+        if column in known:
+            unit = f"\nUnit: {known[column].unit}" if known[column].unit else ""
+            cell.comment = Comment(
+                f"{known[column].title}. {known[column].description}{unit}", "apap-notebooks", height=110, width=300
+            )
+        head.append(cell)
+    sheet.append(head)
+    for row in table.head(EXCEL_ROWS - 1).itertuples(index=False, name=None):
+        sheet.append([_cell(sheet, value) for value in row])
+    if len(table.columns):
+        sheet.auto_filter.ref = f"A1:{get_column_letter(len(table.columns))}{min(len(table), EXCEL_ROWS - 1) + 1}"
+
+
+def _cell(sheet: Any, value: Any, bold: bool = False) -> Any:
+    if value is None or (not isinstance(value, str) and pd.isna(value)):
+        value = None
+    elif type(value).__name__ in ("bool", "bool_"):
+        value = bool(value)
+    elif hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and value in (float("inf"), float("-inf")):
+        value = str(value)
+    cell = WriteOnlyCell(
+        sheet, value=re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "", value) if isinstance(value, str) else value
+    )
+    if isinstance(value, str):
+        cell.data_type = "s"  # openpyxl would make a formula of text that begins with =
+        cell.quotePrefix = value[:1] in ("=", "+", "-", "@")
+        cell.alignment = Alignment(vertical="top")
+    if bold:
+        cell.font = Font(bold=True)
+    return cell

@@ -1,0 +1,285 @@
+"""The whole of phenotype on the demo: planted truths, damaged files, gate files, what is redone when a donor is added."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.assays import steps
+from helpers.assays.phenotype import measure as measuring
+from helpers.assays.phenotype.alone import gate_files
+from helpers.assays.phenotype.assay import TABLES, condensed, phenotype
+from helpers.assays.steps import Assayed
+from helpers.core.problems import Problem, Refused
+from helpers.core.schemas import output_tables
+from helpers.simulate import write_demo
+from helpers.simulate.phenotype import CLOGGED, FEW_EVENTS, LONE_ARM, MARKERS, NO_TUBE, OTHER_SCATTER, OWN_GATE
+from helpers.study.opening import Study, open_study
+
+
+def assayed(study: Study) -> Assayed:
+    return phenotype(study.folder, study.tables, study.quarantined, study.config)
+
+
+@pytest.fixture(scope="module")
+def study(demo: Path) -> Study:
+    return open_study(demo)
+
+
+@pytest.fixture(scope="module")
+def done(study: Study) -> Assayed:
+    return assayed(study)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    write_demo(tmp_path / "study", donors=3)
+    return tmp_path / "study"
+
+
+def flags(table: pd.DataFrame) -> pd.Series:
+    return table["qc"].fillna("").str.split(";")
+
+
+def of_donor(done: Assayed, name: str, study: Study, number: int) -> pd.DataFrame:
+    cultures = study.tables["cultures"].merge(study.tables["specimens"], on="specimen_id")
+    own = set(cultures.loc[cultures["donor_id"] == f"D{number:02d}", "culture_id"])
+    table = done.tables[name]
+    return table[table["culture_id"].isin(own)]
+
+
+def test_every_table_has_the_columns_of_its_schema_and_rows(done: Assayed) -> None:
+    assert set(done.tables) == set(TABLES)
+    for name, table in done.tables.items():
+        schema = output_tables()[name]
+        assert list(table.columns) == schema.columns and len(table), name
+        if schema.descriptor.get("primaryKey"):
+            assert not table.duplicated(schema.descriptor["primaryKey"]).any(), name
+
+
+def test_counts_of_children_are_counts_of_their_parents(done: Assayed) -> None:
+    table = done.tables["phenotype_populations"]
+    events = table.set_index(["fcs_file", "population"])["n_events"]
+    child = table[table["parent"] != ""]
+    parents = events.loc[list(zip(child["fcs_file"], child["parent"], strict=True))].to_numpy()
+    assert (child["n_parent"].to_numpy() == parents).all() and (child["n_events"] <= child["n_parent"]).all()
+
+
+def test_awkward_donors_are_what_the_page_says(done: Assayed, study: Study) -> None:
+    markers = done.tables["phenotype_markers"]
+    measured = markers[~flags(markers).map(lambda f: "gates_population" in f)]
+    pooled = of_donor(done, "phenotype_markers", study, NO_TUBE)
+    assert set(pooled["control_kind"]) == {"fmo_pooled", "none"}
+    lone = of_donor(done, "phenotype_markers", study, LONE_ARM)
+    assert {"fmo_same_condition", "fmo_same_donor"} <= set(lone["control_kind"])
+    differing = set(measured.loc[flags(measured).map(lambda f: "control_kinds_differ" in f), "culture_id"])
+    assert differing == set(lone["culture_id"])
+    few = of_donor(done, "phenotype_markers", study, FEW_EVENTS)
+    assert flags(few).map(lambda f: bool({"low_events", "few_events"} & set(f))).all()
+    acquired = done.tables["acquisition"]
+    clogged = acquired[acquired["flags"].fillna("") != ""]
+    assert clogged[["donor_id", "condition", "flags"]].to_numpy().tolist() == [[f"D{CLOGGED}", "am_msc", "rate;drift"]]
+    volts = done.tables["detector_voltages"]
+    assert set(volts.loc[volts["changed"], "donor_id"]) == {f"D{OTHER_SCATTER}"}
+    assert set(volts.loc[volts["changed"], "channel"]) == {"SSC-A"}
+    log = done.tables["gate_overrides"]
+    assert log[["override_for", "population"]].to_numpy().tolist() == [[f"D{OWN_GATE:02d}", "Cells"]]
+    assert log["reason"].str.len().min() > 10
+
+
+def test_autofluorescence_hides_cd80_and_only_cd80(done: Assayed) -> None:
+    gap = done.tables["autofluorescence_gap"]
+    worse = gap[gap["exceeds_signal"].fillna(False).astype(bool)]
+    assert set(worse["marker"]) <= {"CD80", "Viability"} and "CD80" in set(worse["marker"])
+    assert (gap.loc[gap["condition"] == "am", "difference"] > 0).all(), "patients' cells shine more everywhere"
+    marked = done.tables["phenotype_markers"]
+    marked = marked[flags(marked).map(lambda f: "background_gap_exceeds_signal" in f)]
+    assert "CD80" in set(marked["marker"]) and not {"CD206", "CD163", "CD86"} & set(marked["marker"])
+
+
+def test_the_scatter_gate_cuts_patients_cells_and_says_so(done: Assayed) -> None:
+    loss = done.tables["gate_loss"]
+    assert set(loss.loc[loss["differs"].fillna(False).astype(bool), "population"]) == {"Cells"}
+    assert (loss.loc[loss["population"] == "Cells", "difference_pct"] > 10).all()
+
+
+def test_msc_are_not_counted_as_macrophages(done: Assayed, study: Study) -> None:
+    """CD45-negative MSC are lost at CD45+ in co-culture, where nothing is lost without them."""
+    table = done.tables["phenotype_populations"]
+    own = table[(table["tube_role"] == "stained") & table["population"].str.endswith("CD45+")]
+    kept = own.groupby("condition")["pct_parent"].median()
+    assert kept["am"] > 98 and 75 < kept["am_msc"] < 92
+
+
+def test_readouts_have_names_scales_counts_and_bounds(done: Assayed) -> None:
+    wells = done.wells
+    names = set(wells["readout"])
+    assert {"AM|CD206|delta_mfi", "AM|CD163|pct", "AM|CD80+CD206+|pct", "AM|pct"} <= names
+    assert not any("ratio" in n or "CD169" in n or "Viability" in n for n in names)
+    assert "AM|HLA-DR|delta_mfi" in names and "AM|HLA-DR|pct" not in names, "nearly full: told by its MFI"
+    shares = wells[wells["unit"] == "%"]
+    np.testing.assert_allclose(shares["lower"], 100 * shares["k"] / shares["n"])
+    assert set(shares["scale"]) == {"logit"} and set(wells.loc[wells["unit"] == "MFI", "scale"]) == {"log2"}
+    bound = wells[wells["lower"].isna()]
+    assert bound["upper"].gt(0).all()
+    volts = wells.loc[wells["readout"] == "AM|CD206|delta_mfi", "comparability"].unique()
+    assert volts.tolist() == ["P1 PE-A 455 V"]
+
+
+def test_planted_changes_come_out_of_the_readouts(done: Assayed, study: Study) -> None:
+    """Median paired log2 change of ΔMFI in aPAP against the planted effect; three standard errors of 15 donors."""
+    donors = set(study.tables["donors"]["donor_id"]) - {"D10"}
+    cultures = steps.usable_cultures(study.tables, donors, study.quarantined, "phenotype")
+    found, _ = steps.readouts(done.wells, cultures)
+    for marker in MARKERS:
+        rows = found[(found["readout"] == f"AM|{marker.name}|delta_mfi") & (found["group"] == "apap")]
+        if marker.name in ("CD206", "CD163", "CD86"):
+            wide = rows.groupby(["donor_id", "condition"])["value"].mean().unstack()
+            change = np.log2(wide["am_msc"] / wide["am"]).median()
+            assert abs(change - marker.msc_effect_apap) < 0.35, (marker.name, change)
+
+
+def test_a_damaged_file_is_named_and_the_rest_goes_on(small: Path) -> None:
+    whole = assayed(open_study(small))
+    victim = sorted((small / "phenotype/fcs").glob("*_stained.fcs"))[0]
+    victim.write_bytes(victim.read_bytes()[:5000])
+    one = assayed(open_study(small))
+    assert [(p.code, p.entity) for p in one.problems if p.severity == "quarantine"] == [
+        ("truncated", f"file {victim.name}")
+    ]
+    kept = whole.tables["phenotype_markers"]
+    kept = kept[kept["fcs_file"] != victim.name].drop(columns=["qc", "reported_by"]).reset_index(drop=True)
+    again = one.tables["phenotype_markers"].drop(columns=["qc", "reported_by"])
+    pd.testing.assert_frame_equal(again, kept)
+
+
+def test_a_study_whose_files_are_all_damaged_has_empty_tables_and_names_each(small: Path) -> None:
+    files = sorted((small / "phenotype/fcs").glob("*.fcs"))
+    for path in files:
+        path.write_bytes(path.read_bytes()[:300])
+    done = assayed(open_study(small))
+    assert {p.entity for p in done.problems if p.severity == "quarantine"} == {f"file {f.name}" for f in files}
+    assert done.wells.empty and done.tables["phenotype_markers"].empty and done.measured == {"phenotype": set()}
+
+
+def test_another_donor_does_not_redo_the_others(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assayed(open_study(small))
+    read: list[str] = []
+    real = measuring.read_fcs
+    monkeypatch.setattr(measuring, "read_fcs", lambda path, file: read.append(path.name) or real(path, file))
+    assayed(open_study(small))
+    assert read == []
+    samples = small / "phenotype/samples.csv"
+    lines = samples.read_text(encoding="utf-8").splitlines()
+    gone = [line for line in lines if line.startswith(lines[1].split("_")[0])]
+    samples.write_text("\n".join(line for line in lines if line not in gone) + "\n", encoding="utf-8")
+    assayed(open_study(small))
+    assert read == [], "other files keep their answers"
+    gates = small / "phenotype/gates.csv"
+    gates.write_text(gates.read_text(encoding="utf-8").replace("700;", "710;"), encoding="utf-8")
+    assayed(open_study(small))
+    assert len(read) == len(lines) - 1 - len(gone), "a changed gate redoes every file, once"
+
+
+def test_without_gates_a_proposal_is_used_and_said(small: Path) -> None:
+    (small / "phenotype/gates.csv").unlink()
+    done = assayed(open_study(small))
+    assert "automatic-gates" in {p.code for p in done.problems}
+    populations = done.tables["phenotype_populations"]
+    assert set(populations["gates_from"]) == {"automatic"} and set(populations["gate_set"]) == {"automatic"}
+    share = populations[populations["population"].str.endswith("/AM") & (populations["tube_role"] == "stained")]
+    assert len(share) == 6 and share["pct_parent"].between(50, 95).all()
+
+
+def test_an_isotype_alone_sets_no_percentage_and_no_background(small: Path) -> None:
+    samples = small / "phenotype/samples.csv"
+    samples.write_text(samples.read_text(encoding="utf-8").replace(",fmo,", ",isotype,"), encoding="utf-8")
+    done = assayed(open_study(small))
+    markers = done.tables["phenotype_markers"]
+    assert set(markers["control_kind"]) == {"none"} and markers["pct_positive"].isna().all()
+    assert "no-control" in {p.code for p in done.problems}
+    assert set(done.wells["readout"]) == {"AM|pct"}
+
+
+def test_a_changed_voltage_parts_the_mfi_and_is_said(small: Path) -> None:
+    for path in (small / "phenotype/fcs").glob("B01C01_*.fcs"):
+        path.write_bytes(path.read_bytes().replace(b"$P5V|455|", b"$P5V|555|"))
+    done = assayed(open_study(small))
+    wells = done.wells[done.wells["readout"] == "AM|CD206|delta_mfi"]
+    assert set(wells["comparability"]) == {"P1 PE-A 455 V", "P1 PE-A 555 V"}
+    assert "voltages-differ" in {p.code for p in done.problems}
+
+
+def test_no_flow_cytometry_gives_empty_tables(small_study: Path) -> None:
+    done = assayed(open_study(small_study))
+    assert done.wells.empty and done.measured == {} and set(done.tables) == set(TABLES)
+    assert all(list(t.columns) == output_tables()[n].columns and t.empty for n, t in done.tables.items())
+
+
+def test_a_workspace_beside_the_files_gives_a_studys_gates(small_study: Path, reference_data: Path) -> None:
+    source, fcs = reference_data / "flow/flowkit/simple_diamond_example", small_study / "phenotype/fcs"
+    fcs.mkdir(parents=True)
+    for name in ("test_data_diamond_01.fcs", "simple_diamond_example_quad_gate.wsp"):
+        shutil.copy(next(source.rglob(name)), fcs / name)
+    samples = "fcs_file,culture_id,panel_id,tube_role\ntest_data_diamond_01.fcs,C01,P1,stained\n"
+    (small_study / "phenotype/samples.csv").write_text(samples, encoding="utf-8")
+    panels = "panel_id,channel,marker\nP1,channel_A,CD80\nP1,channel_B,CD206\n"
+    (small_study / "phenotype/panels.csv").write_text(panels, encoding="utf-8")
+    done = assayed(open_study(small_study))
+    own = done.tables["phenotype_populations"]
+    assert set(own["gates_from"]) == {"flowjo"} and set(own["culture_id"]) == {"C01"}
+    assert own["n_events"].tolist() == own["flowjo_n_events"].tolist() == [49671, 50596, 50330, 49403]
+    assert set(done.tables["phenotype_markers"]["marker"]) == {"CD80", "CD206"}
+    assert "no-control" not in {p.code for p in done.problems}, "these markers cut the populations themselves"
+
+
+def test_the_same_remark_on_many_files_is_said_once() -> None:
+    many = [Problem("warning", "x", "Odd.", "Look.", file=f"phenotype/fcs/{i}.fcs") for i in range(9)]
+    lost = [Problem("quarantine", "y", "Bad.", "Mend.", file=f"phenotype/fcs/{i}.fcs") for i in range(9)]
+    found = condensed([*many, *lost])
+    assert [p.code for p in found].count("x") == 1 and [p.code for p in found].count("y") == 9
+    assert found[0].found.startswith("9 files")
+    assert condensed(many[:2]) == many[:2]
+
+
+# ---- without a study
+
+
+def test_files_alone_go_through_a_workspace_with_flowjos_counts_beside_ours(reference_data: Path) -> None:
+    folder = reference_data / "flow/flowkit/simple_diamond_example"
+    fcs = sorted(folder.rglob("*.fcs"))
+    tables, _ = gate_files(fcs, folder / "simple_diamond_example_quad_gate.wsp")
+    own = tables["phenotype_populations"]
+    assert own["n_events"].tolist() == own["flowjo_n_events"].tolist() == [49671, 50596, 50330, 49403]
+    assert set(tables["phenotype_markers"]["marker"]) == {"channel_A", "channel_B"}
+
+
+def test_files_alone_go_through_a_gates_table_like_in_the_study(demo: Path, done: Assayed) -> None:
+    path = sorted((demo / "phenotype/fcs").glob("*_stained.fcs"))[0]
+    tables, _ = gate_files([path], demo / "phenotype/gates.csv")
+    theirs = done.tables["phenotype_populations"]
+    theirs = theirs[theirs["fcs_file"] == path.name].reset_index(drop=True)
+    columns = ["population", "n_events", "n_parent"]
+    pd.testing.assert_frame_equal(tables["phenotype_populations"][columns], theirs[columns])
+
+
+def test_files_alone_that_cannot_be_used_are_refused_with_a_sentence(demo: Path, tmp_path: Path) -> None:
+    (tmp_path / "no.fcs").write_text("no", encoding="utf-8")
+    shutil.copy(demo / "donors.csv", tmp_path / "donors.csv")
+    good = sorted((demo / "phenotype/fcs").glob("*.fcs"))[0]
+    for files, gates in (
+        ([tmp_path / "no.fcs"], demo / "phenotype/gates.csv"),
+        ([tmp_path / "absent.fcs"], demo / "phenotype/gates.csv"),
+        ([good], tmp_path / "absent.wsp"),
+        ([good], tmp_path / "donors.csv"),
+        ([good], tmp_path / "no.fcs"),
+    ):
+        with pytest.raises(Refused):
+            gate_files(files, gates)
+    tables, problems = gate_files([tmp_path / "no.fcs", good], demo / "phenotype/gates.csv")
+    assert set(tables["phenotype_populations"]["fcs_file"]) == {good.name}
+    assert [p.code for p in problems if p.severity == "quarantine"] == ["not-fcs"]

@@ -1,0 +1,502 @@
+"""The table of effects: every contrast in it, invariants of its numbers, refusals as rows with a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from helpers.core.schemas import output_tables
+from helpers.stats.effects import Effects, effects
+from helpers.stats.plan import Contrast, Family, Plan, Readout
+from helpers.stats.words import methods
+from helpers.study.config import Config
+
+Make = Callable[..., pd.DataFrame]
+KEYS = ["contrast_id", "assay", "readout", "timepoint_h"]
+NUMBERS = ["estimate", "ci_low", "ci_high", "p", "p_adjusted", "p_maxt", "effect_size", "loo_low", "loo_high"]
+
+
+def row(found: Effects, contrast_id: str, readout: str = "IL-6") -> pd.Series:
+    own = found.effects[(found.effects["contrast_id"] == contrast_id) & (found.effects["readout"] == readout)]
+    assert len(own) == 1
+    return own.iloc[0]
+
+
+MSC, GAP, DIFFERENCE, SHARE = (
+    "msc_effect:am_msc:am:apap",
+    "group_gap:am:apap:control",
+    "interaction:am_msc:am:apap:control",
+    "gap_closed:am_msc:am:apap:control",
+)
+
+
+def wide(readouts: pd.DataFrame, readout: str = "IL-6") -> pd.DataFrame:
+    own = readouts[readouts["readout"] == readout]
+    return np.log2(own.pivot(index=["group", "donor_id"], columns="condition", values="value"))
+
+
+def test_every_contrast_of_every_readout_is_a_row(make: Make, run: Callable[..., Effects], plan: Plan) -> None:
+    found = run(make()).effects
+    assert list(found.columns) == output_tables()["effects"].columns
+    assert len(found) == len(plan.contrasts) * 3
+    assert not found.duplicated(KEYS).any()
+    assert set(found["contrast_id"]) == {c.contrast_id for c in plan.contrasts}
+    assert (found["status"] == "ok").all()
+
+
+def test_primary_estimates_are_the_textbook_tests(make: Make, run: Callable[..., Effects]) -> None:
+    readouts = make()
+    found, table = run(readouts), wide(readouts)
+    sick, well = table.loc["apap"], table.loc["control"]
+    t = stats.ttest_rel(sick["am_msc"], sick["am"])
+    assert row(found, MSC)["p"] == pytest.approx(t.pvalue, rel=1e-12)
+    assert row(found, MSC)["estimate"] == pytest.approx((sick["am_msc"] - sick["am"]).mean(), rel=1e-12)
+    assert row(found, MSC)["ratio"] == pytest.approx(2 ** (sick["am_msc"] - sick["am"]).mean(), rel=1e-12)
+    welch = stats.ttest_ind(sick["am"], well["am"], equal_var=False)
+    assert row(found, GAP)["p"] == pytest.approx(welch.pvalue, rel=1e-12)
+    changes = [t["am_msc"] - t["am"] for t in (sick, well)]
+    assert row(found, DIFFERENCE)["p"] == pytest.approx(stats.ttest_ind(*changes, equal_var=False).pvalue, rel=1e-12)
+    share = row(found, SHARE)
+    assert share["estimate"] == pytest.approx(changes[0].mean() / (well["am"].mean() - sick["am"].mean()), rel=1e-12)
+    assert share["ci_low"] < share["estimate"] < share["ci_high"] and pd.isna(share["p"])
+
+
+def test_complete_two_by_two_mixed_model_is_the_pooled_t_on_differences(
+    make: Make, run: Callable[..., Effects]
+) -> None:
+    readouts = make()
+    found, table = run(readouts), wide(readouts)
+    own = found.sensitivity[(found.sensitivity["contrast_id"] == DIFFERENCE) & (found.sensitivity["readout"] == "IL-6")]
+    mixed = own[own["method"].str.startswith("mixed model")].iloc[0]
+    pooled = stats.ttest_ind(*(table.loc[g, "am_msc"] - table.loc[g, "am"] for g in ("apap", "control")))
+    assert (mixed["p"], mixed["df"]) == pytest.approx((pooled.pvalue, pooled.df), rel=1e-6)
+
+
+def test_sensitivity_rows_of_each_contrast(make: Make, run: Callable[..., Effects]) -> None:
+    readouts = make(n_apap=14)
+    lost = (readouts["donor_id"].isin(["P01", "P02"])) & (readouts["condition"] == "am_msc")
+    found = run(readouts[~lost]).sensitivity
+    assert not found.duplicated(output_tables()["effects_sensitivity"].primary_key).any()
+    methods = found.groupby("contrast")["method"].agg(" / ".join)
+    for word in (
+        "mixed model, Kenward–Roger, all donors",
+        "exact sign flip",
+        "exact Wilcoxon signed rank, zeros dropped",
+        "BCa bootstrap",
+        "g_av",
+        "matched rank-biserial",
+        "baseline of donors with a lost pair",
+        "leave one donor out",
+        "eligible donors only",
+        "other scale",
+    ):
+        assert word in methods["msc_effect"], word
+    for word in ("Brunner–Munzel", "exact Wilcoxon–Mann–Whitney", "permutation", "Cliff's delta", "having smoked"):
+        assert word in methods["group_gap"], word
+    for word in ("mixed model", "permutation of labels"):
+        assert word in methods["interaction"], word
+    assert "bootstrap" in methods["gap_closed"]
+
+
+# ---- invariants
+
+
+def same(one: Effects, two: Effects, columns: list[str] = NUMBERS) -> None:
+    a, b = (t.effects.sort_values(KEYS).reset_index(drop=True) for t in (one, two))
+    pd.testing.assert_frame_equal(a[KEYS + columns], b[KEYS + columns], rtol=1e-9)
+
+
+def test_the_order_of_rows_changes_nothing(make: Make, run: Callable[..., Effects]) -> None:
+    readouts = make()
+    one, two = run(readouts), run(readouts.sample(frac=1, random_state=3))
+    pd.testing.assert_frame_equal(one.effects, two.effects)
+    pd.testing.assert_frame_equal(one.sensitivity, two.sensitivity)
+
+
+def same_rows(one: Effects, two: Effects, without: str = "") -> None:
+    """All numbers of the sensitivity table, whatever the order of its rows."""
+    keys, numbers = ["contrast_id", "readout", "method"], ["estimate", "ci_low", "ci_high", "p"]
+    tables = []
+    for table in (one.sensitivity, two.sensitivity):
+        own = table[~table["method"].str.contains(without)] if without else table
+        tables.append(own.sort_values(keys).reset_index(drop=True)[keys + numbers])
+    pd.testing.assert_frame_equal(*tables, rtol=1e-6, atol=1e-7)
+
+
+def test_names_of_donors_and_their_order_change_nothing(make: Make, run: Callable[..., Effects]) -> None:
+    readouts = make()
+    names = sorted(set(readouts["donor_id"]))
+    batch = readouts["batch_day"].to_numpy()
+    turned = {
+        a: a[0] + b[1:]
+        for g in "PC"
+        for a, b in zip(*[[n for n in names if n[0] == g][::s] for s in (1, -1)], strict=True)
+    }
+    renamed = readouts.assign(donor_id=readouts["donor_id"].map(turned), batch_day=batch)
+    # the donor that is not eligible, and who smoked, go by name and are left out of what is compared
+    one, two = run(readouts), run(renamed)
+    same(one, two)
+    same_rows(one, two, "eligible|smoked")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_a_unit_changes_no_fold_change(make: Make, run: Callable[..., Effects], plan: Plan, share: float) -> None:
+    readouts = make(names=("IL-6", "TNF"), censored=share)
+    readouts["value"] = readouts["value"].round(-1)  # with ties
+    larger = readouts.assign(value=readouts["value"] * 1000, upper=readouts["upper"] * 1000)
+    # amounts that are added must have one unit: the MSC-alone wells stay in the first
+    contrasts = tuple(c for c in plan.contrasts if c.name != "beyond_additive")
+    one, two = (run(r, contrasts=contrasts) for r in (readouts, larger))
+    if share:
+        keep = (one.effects["n_censored"] == 0).to_numpy()
+        one, two = (replace(e, effects=e.effects[keep | e.effects["method"].isna()]) for e in (one, two))
+    same(one, two, [*NUMBERS, "ratio"])
+    same_rows(one, two, "other scale|bounds|likelihood")
+
+
+def test_a_hundred_times_the_assay_wells_change_nothing(make: Make, run: Callable[..., Effects]) -> None:
+    readouts = make()
+    one, two = run(readouts), run(readouts.assign(n_assay_wells=400))
+    pd.testing.assert_frame_equal(one.effects, two.effects)
+    pd.testing.assert_frame_equal(one.sensitivity, two.sensitivity)
+
+
+def test_swapping_the_groups_changes_the_sign_only(make: Make, run: Callable[..., Effects], plan: Plan) -> None:
+    readouts = make()
+    swapped = tuple(
+        replace(c, group=c.control, control=c.group) for c in plan.contrasts if c.name in ("group_gap", "interaction")
+    )
+    one, two = run(readouts), run(readouts, contrasts=swapped)
+    for a, b in ((GAP, "group_gap:am:control:apap"), (DIFFERENCE, "interaction:am_msc:am:control:apap")):
+        x, y = row(one, a), row(two, b)
+        assert (x["estimate"], x["ci_low"], x["p"]) == pytest.approx((-y["estimate"], -y["ci_high"], y["p"]), rel=1e-9)
+        assert x["p_maxt"] == y["p_maxt"]
+        first, second = (
+            t.sensitivity[(t.sensitivity["contrast_id"] == c) & (t.sensitivity["readout"] == "IL-6")].set_index(
+                "method"
+            )
+            for t, c in ((one, a), (two, b))
+        )
+        assert set(first.index) == set(second.index)
+        assert first["p"].to_numpy() == pytest.approx(
+            second["p"].reindex(first.index).to_numpy(), rel=1e-6, nan_ok=True
+        )
+
+
+def test_another_arm_cannot_enter_a_contrast(make: Make, run: Callable[..., Effects]) -> None:
+    readouts = make()
+    noisy = readouts.copy()
+    gm = noisy["condition"] == "gm"
+    noisy.loc[gm, "value"] *= 2.0 ** np.random.default_rng(0).normal(0, 5, gm.sum())
+    one, two = (run(r).effects.query("contrast != 'positive_control'") for r in (readouts, noisy))
+    pd.testing.assert_frame_equal(one, two)
+
+
+def test_one_lost_well_does_not_change_which_test_is_primary(make: Make, run: Callable[..., Effects]) -> None:
+    readouts = make()
+    lost = readouts.drop(readouts.index[(readouts["donor_id"] == "P05") & (readouts["condition"] == "am_msc")])
+    found = run(lost)
+    assert row(found, MSC)["method"] == "paired t" and row(found, MSC)["n_pairs"] == 12
+    assert row(found, DIFFERENCE)["method"] == "Welch t on donors' differences"
+    missing = found.missing_pairs
+    assert set(missing["donor_id"]) == {"P05"} and set(missing["missing"]) == {"am_msc"}
+    assert set(missing["contrast_id"]) == {MSC}
+    assert missing["value"].notna().all(), "the arm that is there is shown"
+
+
+def test_many_tests_cost_and_the_family_says_how_many(make: Make, run: Callable[..., Effects]) -> None:
+    readouts = make(names=tuple(f"R{i}" for i in range(12)))
+    found = run(readouts).effects
+    own = found[found["contrast_id"] == MSC]
+    assert (own["family_size"] == 12).all() and (own["adjustment"] == "bh").all()
+    assert (own["p_adjusted"] >= own["p"] - 1e-12).all()
+    assert own["p_adjusted"].to_numpy() == pytest.approx(stats.false_discovery_control(own["p"]))
+
+
+def test_primary_readouts_are_a_family_of_their_own_by_holm(make: Make, run: Callable[..., Effects]) -> None:
+    known = {("cytokines", n): Readout(n, "cytokines", role="primary") for n in ("IL-6", "TNF")}
+    found = run(make(), readouts=known).effects
+    own = found[(found["contrast_id"] == MSC) & (found["role"] == "primary")]
+    assert len(own) == 2 and set(own["adjustment"]) == {"holm"} and (own["family_size"] == 2).all()
+    assert own["p_adjusted"].min() == pytest.approx(2 * own["p"].min())
+
+
+def test_families_of_the_plan(make: Make, run: Callable[..., Effects]) -> None:
+    families = (Family("all of them", (), ("msc_effect",), "holm"), Family("rest", (), (), "none"))
+    found = run(make(), families=families).effects
+    assert set(found.loc[found["contrast"] == "msc_effect", "family"]) == {"all of them"}
+    rest = found[(found["family"] == "rest") & found["p"].notna()]
+    assert (rest["p_adjusted"] == rest["p"]).all()
+
+
+# ---- bounds
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3])
+def test_up_to_half_beyond_a_limit_is_a_likelihood(make: Make, run: Callable[..., Effects], share: float) -> None:
+    found = run(make(n_apap=18, n_control=12, censored=share, gap=0.0))
+    own = found.effects[found.effects["contrast"].isin(["msc_effect", "group_gap"]) & (found.effects["status"] == "ok")]
+    bounded = own[own["n_censored"] > 0]
+    assert len(bounded) >= 3
+    assert bounded["method"].str.contains("likelihood").all()
+    assert bounded["p_maxt"].isna().all(), "Holm or BH alone where a readout has bounds"
+    assert (bounded["ci_low"].fillna(-np.inf) < bounded["estimate"]).all()
+    methods = set(found.sensitivity["method"])
+    assert any("one common limit" in m for m in methods) and any("halved" in m for m in methods)
+
+
+def test_more_than_half_beyond_a_limit_is_detection(make: Make, run: Callable[..., Effects]) -> None:
+    found = run(make(n_apap=18, n_control=12, censored=0.65, gap=0.0)).effects
+    own = found[found["contrast"].isin(["msc_effect", "group_gap"]) & (found["status"] == "ok")]
+    share = own["n_censored"] / np.where(own["contrast"] == "group_gap", own["n_donors"], 2 * own["n_pairs"])
+    detection = own["method"].str.contains("detected or not")
+    assert detection.any()
+    few = own["note"].str.contains(r"only [0-4] (?:pairs|donors of a group) are fully observed")
+    assert (detection == ((share > 0.5) | few)).all(), "the pooled share of both arms decides, or too few observed"
+    assert set(own.loc[detection, "ratio_kind"]) == {"odds"}
+
+
+def test_all_beyond_the_limit_is_a_row_that_says_so(make: Make, run: Callable[..., Effects]) -> None:
+    readouts = make(names=("IL-6",)).assign(censoring="left", value=np.nan, upper=3.2)
+    found = run(readouts).effects
+    paired = found[found["contrast"].isin(["msc_effect", "group_gap"])]
+    assert set(paired["status"]) == {"all_censored"}
+    assert paired["estimate"].isna().all() and paired["note"].str.contains("beyond a limit").all()
+
+
+# ---- refusals
+
+
+def change_kit(r: pd.DataFrame) -> pd.DataFrame:
+    return r.assign(comparability=np.where(r["condition"] == "am_msc", "kit 2", "kit 1"))
+
+
+def double(r: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([r, r[(r["donor_id"] == "P01") & (r["condition"] == "am")]])
+
+
+def other_group(r: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([r, r[r["donor_id"] == "P01"].assign(group="control")])
+
+
+REFUSALS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str, str]] = {
+    "two rows per donor and arm": (double, MSC, "repeated_rows"),
+    "fewer than five pairs": (lambda r: r[~r["donor_id"].str.match("P0[5-9]|P1")], MSC, "too_few_donors"),
+    "one donor": (lambda r: r[~r["donor_id"].str.match("P0[2-9]|P1")], MSC, "too_few_donors"),
+    "no controls": (lambda r: r[r["group"] == "apap"], GAP, "no_controls"),
+    "no controls for a difference": (lambda r: r[r["group"] == "apap"], DIFFERENCE, "no_controls"),
+    "no controls for a share": (lambda r: r[r["group"] == "apap"], SHARE, "no_controls"),
+    "zero variance": (lambda r: r.assign(value=np.where(r["condition"] == "am", 8.0, 16.0)), MSC, "zero_variance"),
+    "arms of another kit": (change_kit, MSC, "mixed_kits"),
+    "donor in two groups": (other_group, GAP, "donor_in_two_groups"),
+    "zero on a log scale": (
+        lambda r: r.assign(value=np.where(r["donor_id"] == "P01", 0.0, r["value"])),
+        MSC,
+        "wrong_scale",
+    ),
+    "no gap to close": (
+        lambda r: r.assign(value=np.where(r["condition"] == "am", 8 + r.index % 7, r["value"])),
+        SHARE,
+        "not_estimable",
+    ),
+    "groups in runs of their own": (lambda r: r.assign(run_id=r["group"]), GAP, "confounded_with_run"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_cannot_be_compared_is_a_row_with_a_sentence(name: str, make: Make, run: Callable[..., Effects]) -> None:
+    change, contrast, status = REFUSALS[name]
+    refused = row(run(change(make())), contrast)
+    assert refused["status"] == status, refused["note"]
+    assert pd.isna(refused["p"]) and pd.isna(refused["p_adjusted"])
+    assert refused["note"].endswith(".")
+    assert len(refused["note"].split()) > 3
+    if status == "confounded_with_run" or name == "fewer than five pairs":
+        assert pd.notna(refused["estimate"]), "an estimate without p"
+    else:
+        assert pd.isna(refused["estimate"])
+
+
+def test_runs_that_are_shared_confound_nothing(make: Make, run: Callable[..., Effects]) -> None:
+    readouts = make()
+    found = run(readouts.assign(run_id=np.where(readouts["donor_id"].str.endswith("1"), "A", readouts["group"])))
+    assert row(found, GAP)["status"] == "ok"
+
+
+def test_several_lots_are_averaged_only_where_the_plan_says_so(make: Make, run: Callable[..., Effects]) -> None:
+    readouts = make()
+    treated = readouts["condition"] == "am_msc"
+    readouts["msc_lot_id"] = np.where(treated, np.where(readouts["donor_id"].str[-1].astype(int) % 2, "M1", "M2"), "")
+    second = readouts[treated & (readouts["donor_id"] == "P01")].assign(msc_lot_id="M2")
+    both = pd.concat([readouts, second.assign(value=second["value"] * 4)])
+    refused = row(run(both), MSC)
+    assert refused["status"] == "repeated_rows" and "slices.several_lots" in refused["note"]
+    found = run(both, several_lots="mean")
+    plain = row(run(readouts), MSC)
+    assert row(found, MSC)["estimate"] == pytest.approx(plain["estimate"] + 1.0 / 13), (
+        "log2 of 4, halved, over 13 donors"
+    )
+    lots = found.sensitivity[
+        (found.sensitivity["contrast_id"] == MSC) & found.sensitivity["method"].str.contains("MSC lot")
+    ]
+    assert {"MSC lot M1", "MSC lot M2"} <= {m.split(",")[0] for m in lots["method"]}
+    assert lots["note"].str.contains("applies to these lots: M1, M2").all()
+
+
+@pytest.mark.parametrize(("smallest", "verdict"), [(0.01, "relevant"), (5.0, "negligible"), (0.45, "inconclusive")])
+def test_relevance_follows_the_interval_not_the_p(
+    make: Make, run: Callable[..., Effects], smallest: float, verdict: str
+) -> None:
+    known = {("cytokines", "IL-6"): Readout("IL-6", "cytokines", smallest_relevant_change=smallest)}
+    found = row(run(make(), readouts=known), MSC)
+    assert found["p"] < 0.05
+    assert found["relevance"] == verdict
+
+
+def test_fractions_with_counts_bring_the_beta_binomial_beside(make: Make, run: Callable[..., Effects]) -> None:
+    readouts = make(names=("AM|CD206+|pct",))
+    rng = np.random.default_rng(4)
+    share = 1 / (1 + np.exp(-(np.log2(readouts["value"]) - 7) / 2))
+    k = rng.binomial(2000, share)
+    frame = readouts.assign(scale="logit", unit="%", value=100 * k / 2000, k=k, n=2000, assay="phenotype")
+    found = run(frame)
+    assert row(found, MSC, "AM|CD206+|pct")["method"] == "paired t"
+    assert row(found, MSC, "AM|CD206+|pct")["ratio_kind"] == "odds"
+    own = found.sensitivity[found.sensitivity["method"].str.contains("beta-binomial")]
+    assert {"msc_effect", "group_gap", "interaction"} <= set(own["contrast"])
+    assert own["p"].between(0, 1).all() and own["p"].nunique() == len(own)
+    paired = own[own["contrast_id"] == MSC].iloc[0]
+    assert paired["p"] == pytest.approx(row(found, MSC, "AM|CD206+|pct")["p"], rel=0.5), "of one order with the t"
+
+
+# ---- more than the sum, trend, responders, concordance, confounding, words
+
+
+def test_beyond_additive_counts_batches_not_donors(make: Make, run: Callable[..., Effects]) -> None:
+    readouts = make()
+    found = row(run(readouts), "beyond_additive:am_msc:am:apap")
+    own = readouts[(readouts["readout"] == "IL-6") & (readouts["group"] == "apap")]
+    wide = own.pivot(index=["batch_day", "donor_id"], columns="condition", values="value")
+    beyond = np.log2(wide["am_msc"]) - np.log2(wide["am"] + 20.0)
+    batches = beyond.groupby("batch_day").mean()
+    assert len(batches) == 5 < len(beyond) == 13
+    assert (found["estimate"], found["df"]) == pytest.approx((batches.mean(), 4))
+    assert "5 batches" in found["note"]
+
+
+def test_beyond_additive_is_refused_for_bounds_and_without_a_match(
+    make: Make, controls: Make, donors: Make, plan: Plan
+) -> None:
+    readouts = make()
+    for wells, word in (
+        (controls(readouts).assign(censoring="left"), "beyond a limit"),
+        (controls(readouts).assign(batch_day=999), "No MSC-alone well"),
+    ):
+        found = effects(readouts, wells, donors(readouts), plan)
+        refused = row(found, "beyond_additive:am_msc:am:apap")
+        assert refused["status"] == "not_estimable" and word in refused["note"]
+
+
+def doses(readouts: pd.DataFrame) -> tuple[pd.DataFrame, Contrast]:
+    """Conditions d1, d2, d4 that rise by 0.3 a doubling in every donor, with a step of 1 from none to the lowest."""
+    base = readouts[readouts["condition"] == "am"]
+    parts = [base.assign(condition=f"d{d}", value=base["value"] * 2 ** (1 + 0.3 * np.log2(d))) for d in (1, 2, 4)]
+    rng = np.random.default_rng(5)
+    series = pd.concat(parts)
+    series["value"] *= 2 ** rng.normal(0, 0.02, len(series))
+    levels = (("d1", 1.0), ("d2", 2.0), ("d4", 4.0))
+    return pd.concat([readouts, series]), Contrast("trend", "d1+d2+d4", "am", "apap", levels=levels)
+
+
+def test_zero_dose_is_a_level_of_its_own(make: Make, run: Callable[..., Effects]) -> None:
+    readouts, contrast = doses(make())
+    found = run(readouts, contrasts=(contrast,))
+    slope = found.effects[found.effects["readout"] == "IL-6"].iloc[0]
+    assert slope["estimate"] == pytest.approx(0.3, abs=0.03), "the step from none does not bend the slope"
+    step = found.sensitivity[found.sensitivity["method"].str.contains("none to the lowest")]
+    assert step["estimate"].tolist() == pytest.approx([1.0] * 3, abs=0.03)
+
+
+def test_a_series_of_doses_is_found_in_study_yaml(config: Config) -> None:
+    settings = {**config.settings, "conditions": [*config.settings["conditions"]]}
+    for ratio in (0.1, 0.5):
+        settings["conditions"].append(
+            {
+                "code": f"m{ratio}",
+                "label": "x",
+                "cells": "am_msc",
+                "role": "treatment",
+                "compare_to": "am",
+                "msc_am_ratio": ratio,
+            }
+        )
+    found = [c for c in Plan.from_config(Config.from_settings(settings)).contrasts if c.name == "trend"]
+    assert {c.levels for c in found} == {(("m0.1", 0.1), ("m0.5", 0.5))}
+
+
+def test_responders_need_independent_cultures(make: Make, run: Callable[..., Effects]) -> None:
+    readouts = make()
+    found = run(readouts).responders
+    own = found[(found["contrast_id"] == MSC) & (found["readout"] == "IL-6")].set_index("direction")
+    expected = 1.959964 * np.sqrt(2) * 0.2 / np.sqrt(2)
+    assert own["smallest_detectable_change"].tolist() == pytest.approx([expected] * 2)
+    table = wide(readouts).loc["apap"]
+    change = table["am_msc"] - table["am"]
+    assert own.loc["up", "k"] == (change > expected).sum() and own.loc["down", "k"] == (change < -expected).sum()
+    assert (own["ci_low"] <= own["share"]).all() and (own["ci_high"] >= own["share"]).all()
+    single = run(readouts.assign(n_cultures=1, sd_culture=np.nan)).responders
+    assert single["k"].isna().all() and single["note"].str.contains("independent cultures").all()
+
+
+def test_concordance_only_between_readouts_with_a_stated_direction(make: Make, run: Callable[..., Effects]) -> None:
+    known = {("cytokines", n): Readout(n, "cytokines", direction=d) for n, d in (("IL-6", "down"), ("TNF", "up"))}
+    readouts = make()
+    tnf, il6 = (readouts["readout"] == n for n in ("TNF", "IL-6"))
+    readouts.loc[tnf, "value"] = 1e4 / readouts.loc[il6, "value"].to_numpy()
+    found = run(readouts, readouts=known).concordance
+    own = found[found["contrast_id"] == MSC]
+    assert len(own) == 1, "CCL18 has no direction"
+    assert own["rho"].iloc[0] == pytest.approx(1.0), "opposite changes agree once both are turned toward health"
+    assert own["n"].iloc[0] == 13 and own["critical"].iloc[0] == pytest.approx(0.55, abs=0.005)
+    assert "p" not in own.columns
+
+
+def test_confounding_names_what_the_groups_do_not_share(make: Make, run: Callable[..., Effects]) -> None:
+    readouts = make()
+    table = run(readouts.assign(run_id=readouts["group"] + " run")).confounding
+    found = table[table["disease"] == "apap"].set_index(["assay", "factor"])
+    assert found.loc[("cytokines", "run_id"), "status"] == "separate"
+    assert found.loc[("cytokines", "comparability"), "status"] == "shared"
+    assert "share no run_id" in found.loc[("cytokines", "run_id"), "note"]
+    assert ("", "smoking_status") in found.index
+
+
+def test_the_methods_paragraph_follows_what_was_done(make: Make, run: Callable[..., Effects], plan: Plan) -> None:
+    found = run(make(n_apap=18, n_control=12, censored=0.3, gap=0.0))
+    text = methods(plan, found.effects, found.sensitivity, {"SciPy": "1.0"})
+    for word in (
+        "The donor is the unit",
+        "paired t",
+        "Welch t",
+        "bivariate normal likelihood",
+        "log2 (3)",
+        "bh",
+        "SciPy 1.0",
+        "exploratory",
+    ):
+        assert word in text, word
+    assert "Fieller" not in methods(
+        plan, found.effects[found.effects["contrast"] == "msc_effect"], found.sensitivity.head(0), {}
+    )
+    hashed = methods(replace(plan, prespecified="plan"), found.effects, found.sensitivity, {})
+    assert "deposited with a hash" in hashed and "exploratory" not in hashed
+
+
+def test_no_power_of_an_observed_effect_anywhere(make: Make, run: Callable[..., Effects]) -> None:
+    found = run(make())
+    assert not [c for c in (*found.effects.columns, *found.sensitivity.columns) if "power" in c]
