@@ -12,7 +12,7 @@ report: .venv/.installed $(STUDY)/study.yaml
 test: .venv/.installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lab: .venv/.installed $(STUDY)/study.yaml
 	$(BIN)/apap lab $(STUDY)

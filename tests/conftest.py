@@ -16,6 +16,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 def pytest_configure(config: pytest.Config) -> None:
     """Stored notebooks are compared on a fresh demo, and no test reads or fills the user's cache."""
+    if hasattr(config, "workerinput"):  # a worker inherits the demo and the cache of the run that started it
+        return
     from helpers.simulate import write_demo
 
     own = Path(tempfile.mkdtemp(prefix="apap-tests-"))

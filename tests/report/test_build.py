@@ -241,7 +241,7 @@ def test_labels_are_text_and_dated_file_names_get_an_alias(small_study: Path, tm
         if name.endswith(".html"):
             assert b"<script>alert" not in data
     assert b"&lt;script&gt;alert(1)" in files["index.html"]
-    assert re.search(r"raw/file-[0-9a-f]{8}\.csv", files["provenance.json"].decode())
+    assert re.search(r"raw/file-[a-z]{8}\.csv", files["provenance.json"].decode())
 
 
 @pytest.mark.usefixtures("no_notebooks")

@@ -227,7 +227,8 @@ def test_after_stop_a_new_server_starts() -> None:
 
 
 CLIENT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a suite started with nohup hands on that it is ignored
 from test_kernels import run
 from helpers.report import kernels
 kernels.FORKS = sys.argv[1] == "True"

@@ -369,7 +369,8 @@ def test_msc_alone_hold_what_msc_secrete_and_medium_nothing(readouts: tuple[pd.D
 
 def test_amounts_per_live_cell(assayed: steps.Assayed, study: Study) -> None:
     cultures = study.tables["cultures"].set_index("culture_id")
-    live = cultures.loc[(cultures["status"] == "ok") & cultures["specimen_id"].notna(), "live_am_end"].astype(float)
+    on_plates = cultures.index.isin(assayed.measured["cytokines"]) & cultures["specimen_id"].notna()
+    live = cultures.loc[on_plates, "live_am_end"].astype(float)
     assert live.notna().all() and live.mean() == pytest.approx(80_000, rel=0.02)
     assert cultures.loc[cultures["specimen_id"].isna(), "live_am_end"].isna().all()
     assert cultures["viability_end"].dropna().between(60, 99).all()
@@ -428,7 +429,7 @@ def test_a_third_of_the_analytes_is_exactly_null() -> None:
 
 def test_study_yaml_names_readouts_that_exist(demo: Path) -> None:
     settings = yaml.safe_load((demo / "study.yaml").read_text(encoding="utf-8"))
-    assert settings["assays"] == ["cytokines", "measurements"]
+    assert settings["assays"] == ["cytokines", "phenotype", "phagocytosis", "measurements"]
     named = [r for r in settings["readouts"] if r["assay"] == "cytokines"]
     assert {r["name"] for r in named} <= {c.analyte for c in CYTOKINES}
     assert Counter(r["role"] for r in named)["primary"] == 1

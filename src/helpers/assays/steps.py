@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -133,9 +134,26 @@ def readouts(wells: pd.DataFrame, cultures: pd.DataFrame) -> tuple[pd.DataFrame,
     )
 
 
-def _flags(marks: pd.Series) -> str:
-    """Flags of several wells as one text, each once, in the order of their first appearance."""
-    return ";".join(dict.fromkeys(f for text in marks.dropna() for f in str(text).split(";") if f))
+def _flags(grouped: Any) -> np.ndarray:
+    """Flags of the rows of each group as one text, each once, in the order of their first appearance.
+
+    Most wells carry none, so the few that do are walked through rather than every group.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"well": ["A1", "A1", "A2"], "qc": ["low_beads", "cv;low_beads", ""]})
+    >>> _flags(rows.groupby("well")).tolist()
+    ['low_beads;cv', '']
+    """
+    texts = grouped.obj["qc"].fillna("").astype(str).to_numpy()
+    marked = texts != ""
+    found: dict[int, dict[str, None]] = {}
+    for group, text in zip(grouped.ngroup().to_numpy()[marked], texts[marked], strict=True):
+        found.setdefault(int(group), {}).update(dict.fromkeys(f for f in text.split(";") if f))
+    out = np.full(grouped.ngroups, "", dtype=object)
+    for group, flags in found.items():
+        out[group] = ";".join(flags)
+    return out
 
 
 def _ordered(frame: pd.DataFrame, columns: list[str], keys: list[str]) -> pd.DataFrame:
@@ -175,10 +193,10 @@ def _wells_to_culture(rows: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
         lloq=("lloq", "max"),
         run_id=("run_id", "first"),
         comparability=("comparability", "first"),
-        qc=("qc", _flags),
         day=("batch_day", "min"),
         msc_per_well=("msc_per_well", "first"),
     ).reset_index()
+    found["qc"] = _flags(grouped)
     found["sd_assay"] = grouped["low"].std(ddof=1).to_numpy()
     found["df_assay"] = np.where(found["exact"] & found["sd_assay"].notna(), found["n_assay_wells"] - 1, 0)
     return found
@@ -202,10 +220,10 @@ def _cultures_to_cell(cultures: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
         lloq=("lloq", "max"),
         run_id=("run_id", "first"),
         comparability=("comparability", "first"),
-        qc=("qc", _flags),
         first_day=("day", "min"),
         msc_per_well=("msc_per_well", "first"),
     ).reset_index()
+    specimens["qc"] = _flags(grouped)
     specimens["ss_culture"] = (grouped["low"].var(ddof=1) * (grouped["low"].size() - 1)).to_numpy()
     specimens["df_culture"] = np.where(
         specimens["exact"] & specimens["ss_culture"].notna(), specimens["n_cultures"] - 1, 0
@@ -226,12 +244,12 @@ def _cultures_to_cell(cultures: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
         lloq=("lloq", "max"),
         run_id=("run_id", "first"),
         comparability=("comparability", "first"),
-        qc=("qc", _flags),
         first_day=("first_day", "min"),
         msc_per_well=("msc_per_well", "first"),
         df_culture=("df_culture", "sum"),
         df_assay=("df_assay", "sum"),
     ).reset_index()
+    found["qc"] = _flags(outer)
     for what in ("culture", "assay"):
         total = specimens[f"ss_{what}"].where(specimens[f"df_{what}"] > 0, 0.0)
         ss = total.groupby([specimens[c] for c in [*cell, *NAME]], dropna=False, sort=True).sum().to_numpy()

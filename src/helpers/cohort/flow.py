@@ -98,7 +98,10 @@ def completeness(tables: Tables, measured: Mapping[str, set[str]], config: Confi
     """What is there of what was planned, for each donor, visit, assay, condition and time.
 
     Planned is a condition and time that at least half of the donors have cultures of, or that this donor has
-    cultures of: a time series made in six donors is not missing in the others.
+    cultures of: a time series made in six donors is not missing in the others. An assay that nobody had at a
+    condition and time is not planned there; a target or measurement that fewer than half of the donors had is planned
+    for those alone. How many cultures of a cell an assay takes is what most donors have: the third well may have been
+    made for another assay.
 
     Parameters
     ----------
@@ -121,20 +124,24 @@ def completeness(tables: Tables, measured: Mapping[str, set[str]], config: Confi
     by_cell = dict(list(cultures.groupby(cells, dropna=False))) if len(cultures) else {}
     rows = []
     for assay, results in planned_assays(measured, config).items():
+        aside = excluded.get(assay.split(":")[0], set()) | excluded.get("", set())
+        done = cultures[cultures["culture_id"].isin(results)]
+        usual, takers = _usual_number(done), set(done["donor_id"])
+        for_all = ":" not in assay or 2 * len(takers) >= len(tables["donors"])
         for cell in plan.itertuples(index=False):
-            here = by_cell.get((cell.donor_id, cell.visit, cell.condition, cell.timepoint_h))
-            rows.append(
-                {
-                    **cell._asdict(),
-                    "assay": assay,
-                    **_state(
-                        here, results, excluded.get(assay.split(":")[0], set()) | excluded.get("", set()), cell.donor_id
-                    ),
-                }
-            )
+            needed = usual.get((cell.condition, cell.timepoint_h), 0)
+            if (needed or not usual) and (for_all or cell.donor_id in takers):
+                here = by_cell.get((cell.donor_id, cell.visit, cell.condition, cell.timepoint_h))
+                rows.append({**cell._asdict(), "assay": assay, **_state(here, results, aside, cell.donor_id, needed)})
     return pd.DataFrame(rows, columns=columns).sort_values(
         ["donor_id", "visit", "assay", "condition", "timepoint_h"], ignore_index=True
     )
+
+
+def _usual_number(measured: pd.DataFrame) -> dict[tuple[str, float], int]:
+    """Cultures that most donors have measured, by condition and time; the larger number where two are as common."""
+    of_donors = measured.groupby(["donor_id", "visit", "condition", "timepoint_h"]).size()
+    return {cell: int(n.mode().max()) for cell, n in of_donors.groupby(["condition", "timepoint_h"])}
 
 
 def _planned_cells(
@@ -161,7 +168,9 @@ def _excluded(deviations: pd.DataFrame) -> dict[str, set[tuple[str, str]]]:
     return out
 
 
-def _state(here: pd.DataFrame | None, results: set[str], excluded: set[tuple[str, str]], donor: str) -> dict[str, Any]:
+def _state(
+    here: pd.DataFrame | None, results: set[str], excluded: set[tuple[str, str]], donor: str, needed: int
+) -> dict[str, Any]:
     if here is None:
         return {"n_cultures": 0, "n_measured": 0, "status": "missing", "reason": "no_culture"}
     ok = here["status"] == "ok"
@@ -171,12 +180,20 @@ def _state(here: pd.DataFrame | None, results: set[str], excluded: set[tuple[str
     ]
     usable = here[ok & ~pd.Series(aside, index=here.index)]
     n_measured = int(usable["culture_id"].isin(results).sum())
-    if n_measured == len(here):
+    if n_measured and n_measured >= needed:
         status, reason = "complete", ""
     else:
         status = "partial" if n_measured else "missing"
         lost = here.loc[~ok, "status"]
-        reason = str(lost.mode().iloc[0]) if len(lost) else "excluded" if any(aside) else "not_measured"
+        reason = (
+            str(lost.mode().iloc[0])
+            if len(lost)
+            else "excluded"
+            if any(aside)
+            else "no_culture"
+            if n_measured == len(here)
+            else "not_measured"
+        )
     return {"n_cultures": len(usable), "n_measured": n_measured, "status": status, "reason": reason}
 
 

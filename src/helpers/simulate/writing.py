@@ -183,7 +183,7 @@ conditions:
   - {{code: msc, label: MSC alone, cells: msc, role: msc_alone}}
   - {{code: medium, label: Medium, cells: none, role: blank}}
 
-assays: [cytokines, phenotype, measurements]
+assays: [cytokines, phenotype, phagocytosis, measurements]
 readouts:
 {readouts}
 {_cytokine_readouts()}

@@ -56,8 +56,10 @@ def phagocytosis(
     courses = kinetics(found.tables["phagocytosis_wells"], tables)
     out = found.tables | {"kinetics": courses}
     rows = readout_wells(found.tables["phagocytosis_wells"], courses, wells, config)
-    done = set(rows["culture_id"]) if len(rows) else set()
-    return Assayed(ASSAY, rows, {ASSAY: done} if done else {}, {n: _typed(out[n], n) for n in TABLES}, tuple(problems))
+    done: dict[str, set[str]] = {}
+    for culture, readout in rows[["culture_id", "readout"]].itertuples(index=False):
+        done.setdefault(f"{ASSAY}: {readout.split('|')[0]}", set()).add(culture)
+    return Assayed(ASSAY, rows, done, {n: _typed(out[n], n) for n in TABLES}, tuple(problems))
 
 
 def _usable(wells: pd.DataFrame, quarantined: AbstractSet[tuple[str, str]]) -> pd.DataFrame:
