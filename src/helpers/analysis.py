@@ -185,6 +185,14 @@ def _opened(digest: str, folder: str) -> Study:
 
 @remember("analysis", ignore=("folder",))
 def _computed(digest: str, folder: str) -> Analysis:
+    """Every table of the study; on one BLAS thread, since its last bits depend on their number and tables must not."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        return _all_tables(digest, folder)
+
+
+def _all_tables(digest: str, folder: str) -> Analysis:
     from helpers.cohort.flow import without_withdrawn
 
     study = replace(_opened(digest, folder), folder=Path(folder))  # remembered where it was first opened

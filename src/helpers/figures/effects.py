@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,11 +18,15 @@ from helpers.core.numbers import show as number
 from helpers.core.numbers import show_interval
 from helpers.figures.base import Picture, drawn, sentence_picture
 from helpers.figures.style import COLUMN_IN, GREY, PAGE_IN, PURPLE, group_looks
-from helpers.figures.words import CONTRAST, SCALE_AXIS, STATUS_SHORT
+from helpers.figures.words import CONTRAST, SCALE_AXIS, STATUS_SHORT, readout_words
 from helpers.stats.slices import on_scale
 from helpers.study.config import Condition, Config
 
 ROW_IN, MOST_PANELS, MOST_ACROSS = 0.17, 40, 3
+LONG_TITLE = 22
+"""Characters from which a panel's title needs a wider panel."""
+FEWEST_FILLED = 0.6
+"""Share of readouts × comparisons with an estimate, from which a forest sets the comparisons side by side."""
 _DIRECTION = {"up": " ▲", "down": " ▼"}
 
 
@@ -58,29 +63,33 @@ def forest(effects: pd.DataFrame, config: Config, assay: str, contrast: str, nam
     )
     if contrast == "gap_closed":
         rows["kind"] = "share"
-    rows["panel"] = [_panel_title(r, config) for r in rows.itertuples()]
     own_unit = rows["kind"] == "identity"  # differences in different units never share an axis
     rows["kind"] = rows["kind"].where(~own_unit, "identity " + rows["unit"])
-    # a comparison without any estimate stands in the table alone
-    shown = {
-        k: list(dict.fromkeys(part["panel"])) for k, part in rows[rows["estimate"].notna()].groupby("kind", sort=False)
-    }
-    blocks = [(k, names[n : n + MOST_ACROSS]) for k, names in shown.items() for n in range(0, len(names), MOST_ACROSS)]
-    widest = max(len(across) for _, across in blocks)
-    tall = [ROW_IN * rows.loc[rows["kind"] == k, "readout"].nunique() + 0.75 for k, _ in blocks]
+    rows["panel"] = [_panel_title(r, config) for r in rows.itertuples()]
+    there = rows.groupby(["kind", "readout", "panel"], sort=False)["estimate"].transform("count") > 0
+    drawable = rows.groupby(["kind", "readout"], sort=False)["estimate"].transform("count") > 0
+    blocks = [
+        block
+        for kind, part in rows[drawable].groupby("kind", sort=False)
+        for block in _forest_blocks(str(kind), part, there[part.index], config)
+    ]
+    widest = max(len(block.panels) for block in blocks)
+    tall = [ROW_IN * len(block.labels) + 0.6 + 0.13 * block.title_lines for block in blocks]
     figure = Figure(figsize=(PAGE_IN, sum(tall) + 0.4), layout="constrained")
     grid = figure.add_gridspec(len(blocks), widest, height_ratios=tall)
-    for i, (kind, across) in enumerate(blocks):
-        here = rows[rows["kind"] == kind]
-        order = _order(here)
+    for i, block in enumerate(blocks):
         first: Axes | None = None
-        for j, panel in enumerate(across):
-            axes = figure.add_subplot(grid[i, j], sharex=first, sharey=first)
+        for j, (title, part) in enumerate(block.panels):
+            axes = figure.add_subplot(grid[i, j] if len(block.panels) > 1 else grid[i, :], sharex=first, sharey=first)
             first = first or axes
-            _forest_panel(axes, here[here["panel"] == panel], order, config, kind)
-            axes.set_title(panel)
+            _forest_panel(axes, part, config, block.kind)
+            axes.set_title(title)
             axes.tick_params(labelleft=j == 0)
-    _forest_legend(figure, rows, config)
+        if first is not None:
+            first.set_ylim(-0.7, len(block.labels) - 0.3)
+            first.set_yticks(range(len(block.labels)), block.labels)
+            _ratio_axis(first, block.kind)
+    _forest_legend(figure, rows[rows["estimate"].notna()], config)
     said = "; ".join(_row_words(r, config) for r in rows[rows["status"] == "ok"].itertuples())
     alt = f"Forest of {CONTRAST.get(contrast, contrast)}, {assay}. {said}."
     caption = (
@@ -88,12 +97,47 @@ def forest(effects: pd.DataFrame, config: Config, assay: str, contrast: str, nam
         "Filled marks stay at or below alpha after adjustment in their family; hollow ones do not, or have no p. "
         "▲ and ▼ beside a name: the direction toward health that study.yaml states."
     )
+    absent = list(dict.fromkeys(rows.loc[~rows.groupby("readout")["estimate"].transform("count").gt(0), "readout"]))
+    if absent:
+        caption += f" Without any estimate, so in the table alone: {', '.join(absent)}."
     return Picture(figure, name, alt, caption, rows.drop(columns=["kind", "panel"]))
+
+
+class _Block(NamedTuple):
+    """Panels of a forest that share both axes; each row of a part knows its height `y`."""
+
+    kind: str
+    panels: list[tuple[str, pd.DataFrame]]
+    labels: list[str]
+    title_lines: int
+
+
+def _forest_blocks(kind: str, rows: pd.DataFrame, there: pd.Series, config: Config) -> list[_Block]:
+    """Comparisons side by side where most readouts have most of them; else a row for each that there is."""
+    assay = rows["assay"].iloc[0]
+    panels = list(dict.fromkeys(rows.loc[there, "panel"]))
+    readouts = _order(rows)
+    cells = rows.loc[there].drop_duplicates(["readout", "panel"])
+    if len(panels) == 1 or len(cells) > FEWEST_FILLED * len(panels) * len(readouts):
+        height = {r: float(y) for y, r in enumerate(readouts)}
+        labels = [_label(r, assay, config) for r in readouts]
+        parts = [(p, rows[rows["panel"] == p]) for p in panels]
+        parts = [(p, part.assign(y=part["readout"].map(height))) for p, part in parts]
+        lines = max(p.count("\n") for p in panels) + 1
+        return [_Block(kind, parts[n : n + MOST_ACROSS], labels, lines) for n in range(0, len(parts), MOST_ACROSS)]
+    keys = sorted(zip(cells["readout"], cells["panel"], strict=True), key=lambda k: -panels.index(k[1]))
+    keys = sorted(keys, key=lambda k: readouts.index(k[0]))
+    place = {key: float(y) for y, key in enumerate(keys)}
+    labels = [f"{_label(r, assay, config)} · {' '.join(p.split())}" for r, p in keys]
+    own = rows[there].assign(
+        y=[place[k] for k in zip(rows.loc[there, "readout"], rows.loc[there, "panel"], strict=True)]
+    )
+    return [_Block(kind, [("", own)], labels, 0)]
 
 
 def _panel_title(row: Any, config: Config) -> str:
     label = {c.code: c.label for c in config.conditions}
-    what = label.get(row.treatment, row.treatment)
+    what = ", ".join(label.get(code, code) for code in row.treatment.split("+"))
     against = label.get(row.reference, row.reference)
     times = f", {row.timepoint_h:g} h" if not pd.isna(row.timepoint_h) else ""
     minutes = f", {row.assay_minutes:g} min" if not pd.isna(row.assay_minutes) else ""
@@ -106,7 +150,7 @@ def _order(rows: pd.DataFrame) -> list[str]:
     return list(first.sort_values(ascending=True, kind="stable", na_position="first").index)
 
 
-def _forest_panel(axes: Axes, rows: pd.DataFrame, order: list[str], config: Config, kind: str) -> None:
+def _forest_panel(axes: Axes, rows: pd.DataFrame, config: Config, kind: str) -> None:
     groups = list(dict.fromkeys(rows["group"]))
     looks = group_looks(config)
     step = 0.5 / max(len(groups), 1)
@@ -114,41 +158,30 @@ def _forest_panel(axes: Axes, rows: pd.DataFrame, order: list[str], config: Conf
     for g, group in enumerate(groups):
         colour, marker = looks.get(group, (PURPLE, "D"))
         shift = (g - (len(groups) - 1) / 2) * step
-        for row in rows[rows["group"] == group].itertuples():
-            y = order.index(row.readout) - shift
-            if pd.isna(row.estimate):
-                axes.text(
-                    0.02,
-                    y,
-                    STATUS_SHORT.get(row.status, row.status.replace("_", " ")),
-                    color=GREY,
-                    fontsize=5.5,
-                    va="center",
-                    transform=axes.get_yaxis_transform(),
-                )
-                continue
-            axes.plot(
-                [_end(row.ci_low, row.estimate), _end(row.ci_high, row.estimate)],
-                [y, y],
-                color=colour,
-                linewidth=0.9,
-                zorder=2,
-            )
+        for row in rows[(rows["group"] == group) & rows["estimate"].notna()].itertuples():
+            y = row.y - shift
+            ends = [_end(row.ci_low, row.estimate), _end(row.ci_high, row.estimate)]
+            axes.plot(ends, [y, y], color=colour, linewidth=0.9, zorder=2)
             called = not pd.isna(row.p_adjusted) and row.p_adjusted <= config.settings["alpha"]
+            face = colour if called else "white"
             axes.scatter(
-                [row.estimate],
-                [y],
-                s=13,
-                marker=marker,
-                facecolors=colour if called else "white",
-                edgecolors=colour,
-                linewidths=0.9,
-                zorder=3,
+                [row.estimate], [y], s=13, marker=marker, facecolors=face, edgecolors=colour, linewidths=0.9, zorder=3
             )
-    axes.set_ylim(-0.7, len(order) - 0.3)
-    axes.set_yticks(range(len(order)), [_label(r, rows["assay"].iloc[0] if len(rows) else "", config) for r in order])
-    axes.set_xlabel(SCALE_AXIS[kind.split(" ")[0]].format(unit=rows["unit"].iloc[0] if len(rows) else ""))
-    _ratio_axis(axes, kind)
+    labels = {g.code: g.label for g in config.groups}
+    for y, part in rows.groupby("y"):
+        without = part[part["estimate"].isna()]
+        words = {
+            g: STATUS_SHORT.get(s, s.replace("_", " "))
+            for g, s in zip(without["group"], without["status"], strict=True)
+        }
+        same = len(set(words.values())) == 1 and len(words) == len(groups)
+        said = (
+            next(iter(words.values()))
+            if same
+            else "; ".join(f"{_group_label(g, labels)}: {w}" for g, w in words.items())
+        )
+        axes.text(0.01, y, said, color=GREY, fontsize=5.5, va="center", transform=axes.get_yaxis_transform(), zorder=1)
+    axes.set_xlabel(SCALE_AXIS[kind.split(" ")[0]].format(unit=rows["unit"].iloc[0]))
 
 
 def _end(value: float, estimate: float) -> float:
@@ -159,14 +192,38 @@ def _label(readout: str, assay: str, config: Config) -> str:
     known: dict[str, str] = next(
         (r for r in config.settings.get("readouts", ()) if r["name"] == readout and r["assay"] == assay), {}
     )
-    return str(known.get("label", readout)) + _DIRECTION.get(known.get("direction_toward_health", ""), "")
+    return str(known.get("label") or readout_words(readout)) + _DIRECTION.get(
+        known.get("direction_toward_health", ""), ""
+    )
 
 
 def _ratio_axis(axes: Axes, kind: str) -> None:
+    """Ticks at round ratios, on an axis that is linear in their logarithm."""
     if kind in ("fold", "odds"):
         base = 2.0 if kind == "fold" else float(np.e)
-        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{base**v:.3g}×"))
+        low, high = axes.get_xlim()
+        ratios = ratio_ticks(base**low, base**high)
+        axes.set_xticks([np.log(r) / np.log(base) for r in ratios], [f"{r:g}×" for r in ratios])
+        axes.set_xlim(low, high)
+
+
+def ratio_ticks(low: float, high: float) -> list[float]:
+    """Round ratios between two: powers of ten, of four or two, or equal steps where these are too far apart.
+
+    Examples
+    --------
+    >>> ratio_ticks(0.2, 5)
+    [0.25, 0.5, 1.0, 2.0, 4.0]
+    >>> ratio_ticks(0.005, 150)
+    [0.01, 0.1, 1.0, 10.0, 100.0]
+    >>> ratio_ticks(0.95, 1.7)
+    [1.0, 1.2, 1.4, 1.6]
+    """
+    for base in (10.0, 4.0, 2.0):
+        powers = [base**n for n in range(-40, 41) if low <= base**n <= high]
+        if 4 - (base == 2.0) <= len(powers):
+            return powers[:: 1 + len(powers) // 9]
+    return [float(f"{v:.6g}") for v in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= v <= high]
 
 
 def _forest_legend(figure: Figure, rows: pd.DataFrame, config: Config) -> None:
@@ -236,25 +293,31 @@ def paired_lines(
     """
     name = name or f"{assay}_{treatment}_lines"
     rows = readouts[(readouts["assay"] == assay) & readouts["condition"].isin([treatment, reference])]
-    chosen = [n for n in (names or sorted(rows["readout"].unique())) if (rows["readout"] == n).any()][:MOST_PANELS]
+    of_arms = rows.groupby(["readout", "donor_id", "visit", "timepoint_h"])["condition"].nunique()
+    paired = set(of_arms[of_arms == 2].index.get_level_values("readout"))
+    asked = [n for n in (names or sorted(rows["readout"].unique())) if (rows["readout"] == n).any()]
+    chosen = [n for n in asked if n in paired][:MOST_PANELS]
     rows = rows[rows["readout"].isin(chosen)]
     if rows.empty:
-        return sentence_picture(name, "No donor has a value in either arm.", rows, PAGE_IN)
-    across = min(len(chosen), 5)
+        return sentence_picture(name, "No donor has a value in both arms.", rows, PAGE_IN)
+    titles = [_label(r, assay, config) for r in chosen]
+    units = [str(rows.loc[rows["readout"] == r, "unit"].iloc[0]) for r in chosen]
+    across = min(len(chosen), 5 if max(map(len, titles)) < LONG_TITLE else 4)
     down = -(-len(chosen) // across)
     figure = Figure(figsize=(PAGE_IN if across > 2 else COLUMN_IN * 1.2, 1.45 * down + 0.5), layout="constrained")
     for k, readout in enumerate(chosen):
         axes = figure.add_subplot(down, across, k + 1)
         _lines_panel(axes, rows[rows["readout"] == readout], config, treatment, reference, k >= len(chosen) - across)
-        axes.set_title(_label(readout, assay, config), fontsize=7)
+        axes.set_title(textwrap.fill(titles[k], LONG_TITLE - 5), fontsize=7)
+        if units[k] and (len(set(units)) > 1 or k % across == 0):
+            axes.set_ylabel(units[k], fontsize=6.5, labelpad=2)
     labels = {c.code: c.label for c in config.conditions}
     alt = (
         f"Donors' {assay} values, {labels.get(reference, reference)} and {labels.get(treatment, treatment)}. "
         + " ".join(_lines_words(rows[rows["readout"] == r], r, treatment, reference) for r in chosen)
     )
-    unit = rows["unit"].iloc[0]
     caption = (
-        f"Each line is a donor: {labels.get(reference, reference)} (left) and {labels.get(treatment, treatment)} (right), in {unit or 'the unit of the readout'}. "
+        f"Each line is a donor: {labels.get(reference, reference)} (left) and {labels.get(treatment, treatment)} (right). "
         "Open triangles lie beyond a limit and stand at it; single hollow points are donors with one arm. Dashed: lower limit of quantification."
     )
     looks, group_labels = group_looks(config), {g.code: g.label for g in config.groups}
@@ -262,6 +325,14 @@ def paired_lines(
         Line2D([], [], color=looks[g][0], marker=looks[g][1], markersize=4, linewidth=0.9, label=group_labels[g])
         for g in group_labels
     ]
+    marks: dict[str, Any] = {"color": "#222222", "linestyle": "", "markersize": 4, "markerfacecolor": "white"}
+    left_out = len(asked) - len(chosen)
+    if left_out:
+        caption += f" Without a donor who has both: {', '.join(n for n in asked if n not in chosen)}."
+    if not set(rows["donor_id"]) <= set(of_arms[of_arms == 2].index.get_level_values("donor_id")):
+        handles.append(Line2D([], [], marker="o", label="one arm only", **marks))
+    if (rows["censoring"] != "none").any():
+        handles.append(Line2D([], [], marker="v", label="beyond a limit", **marks))
     figure.legend(handles=handles, loc="outside lower left", ncols=4)
     columns = [
         "donor_id",
@@ -435,7 +506,9 @@ def change_map(
             fontsize=6,
             color="white" if dark else "#222222",
         )
-    axes.set_xticks(np.arange(len(wide.columns)) + 0.5, list(wide.columns), rotation=90, fontsize=6.5)
+    axes.set_xticks(
+        np.arange(len(wide.columns)) + 0.5, [readout_words(c) for c in wide.columns], rotation=90, fontsize=6.5
+    )
     axes.set_yticks(np.arange(len(wide)) + 0.5, list(wide.index), fontsize=6)
     axes.invert_yaxis()
     edge = int((donors["group"] == donors["group"].iloc[0]).sum())

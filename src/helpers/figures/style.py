@@ -65,6 +65,7 @@ RC: dict[str, Any] = {
     "figure.dpi": 110,
     "savefig.facecolor": "white",
     "text.parse_math": False,
+    "text.hinting": "none",  # hinted text is wider at one resolution than at another, and the layout is made once
     "axes.unicode_minus": True,
 }
 

@@ -52,3 +52,30 @@ STATUS_SHORT = {
     "mixed_kits": "different kits",
     "wrong_scale": "wrong scale",
 }
+_MEASURES = {
+    "pct": "% positive",
+    "delta_mfi": "ΔMFI",
+    "pct_phagocytic": "% phagocytic",
+    "net_pct_phagocytic": "net % phagocytic",
+    "index_mean": "index (mean)",
+    "index_product": "index (product)",
+    "net_index": "net index",
+    "imfi": "iMFI",
+    "auc": "AUC",
+    "initial_rate": "initial rate",
+    "plateau": "plateau",
+}
+
+
+def readout_words(readout: str) -> str:
+    """Name a readout for people, from its name in the tables.
+
+    Examples
+    --------
+    >>> readout_words("bead|net_pct_phagocytic")
+    'bead, net % phagocytic'
+    >>> readout_words("IL-6")
+    'IL-6'
+    """
+    *where, measure = readout.split("|")
+    return ", ".join([*where, _MEASURES.get(measure, measure) if where else measure])

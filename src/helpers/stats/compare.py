@@ -58,8 +58,7 @@ class Comparison:
     ratio_kind: str = ""
 
 
-def nothing() -> list[Estimate]:
-    """No sensitivity analyses."""
+def _nothing() -> list[Estimate]:
     return []
 
 
@@ -145,7 +144,7 @@ def compare_pairs(reference: pd.DataFrame, treatment: pd.DataFrame, fewest: int,
     d = t["value"] - r["value"]
     primary = _few(paired.paired_t(d, level, _magnitude(r, t)), len(d), fewest, "pairs")
     if len(d) < fewest:
-        return Comparison(primary, nothing, None, tally)
+        return Comparison(primary, _nothing, None, tally)
 
     def more() -> list[Estimate]:
         return [
@@ -209,10 +208,10 @@ def _bounded_pairs(r: pd.DataFrame, t: pd.DataFrame, fewest: int, level: float, 
     if censored.share_censored(reference, treatment) > censored.MOST_CENSORED or whole < censored.FEWEST_OBSERVED:
         _at_least(len(r), fewest, "pairs")
         found = censored.mcnemar(r["detected"], t["detected"], level)
-        return Comparison(_detected(found, r, t, f"{whole} pairs are"), nothing, None, tally, ratio_kind="odds")
+        return Comparison(_detected(found, r, t, f"{whole} pairs are"), _nothing, None, tally, ratio_kind="odds")
     primary = _few(censored.paired_likelihood(reference, treatment, level), len(r), fewest, "pairs")
     if len(r) < fewest:
-        return Comparison(primary, nothing, None, tally)
+        return Comparison(primary, _nothing, None, tally)
     x, y = censored.at_common_limit(reference, treatment)
 
     def more() -> list[Estimate]:
@@ -300,7 +299,7 @@ def compare_groups(first: pd.DataFrame, second: pd.DataFrame, fewest: int, level
     few = min(len(x), len(y))
     primary = _few(groups.welch(x, y, level), few, fewest, "donors in a group")
     if few < fewest:
-        return Comparison(primary, nothing, None, tally)
+        return Comparison(primary, _nothing, None, tally)
 
     def more() -> list[Estimate]:
         return [
@@ -329,10 +328,10 @@ def _bounded_groups(first: pd.DataFrame, second: pd.DataFrame, fewest: int, leve
         _at_least(few, fewest, "donors in a group")
         found = censored.fisher(first["detected"], second["detected"], level)
         found = _detected(found, first, second, f"{whole} donors of a group are")
-        return Comparison(found, nothing, None, tally, ratio_kind="odds")
+        return Comparison(found, _nothing, None, tally, ratio_kind="odds")
     primary = _few(censored.group_likelihood(x, y, level), few, fewest, "donors in a group")
     if few < fewest:
-        return Comparison(primary, nothing, None, tally)
+        return Comparison(primary, _nothing, None, tally)
     at = censored.at_common_limit(x, y)
 
     def more() -> list[Estimate]:
@@ -381,13 +380,13 @@ def compare_changes(arms: Sequence[pd.DataFrame], fewest: int, level: float) -> 
     few = min(map(len, both))
     if bounded:
         found = _bounded_changes(complete, level, bounded)
-        return Comparison(_few(found, few, fewest, "pairs in a group"), nothing, None, tally)
+        return Comparison(_few(found, few, fewest, "pairs in a group"), _nothing, None, tally)
     x, y = (complete[i + 1]["value"] - complete[i]["value"] for i in (0, 2))
     size = _magnitude(*complete) if few else 0.0
     primary = replace(groups.welch(x, y, level, size), method="Welch t on donors' differences")
     primary = _few(primary, few, fewest, "pairs in a group")
     if few < fewest:
-        return Comparison(primary, nothing, None, tally)
+        return Comparison(primary, _nothing, None, tally)
 
     def more() -> list[Estimate]:
         return [
@@ -523,5 +522,5 @@ def compare_with_sum(
     beyond = beyond_additive(together, macrophages, msc_alone, level)
     found, n = beyond.found, len(beyond.donors)
     return Comparison(
-        _few(found, int(found.df) + 1, fewest, "batches"), nothing, None, Tally(n, n, beyond.n_cultures, 0)
+        _few(found, int(found.df) + 1, fewest, "batches"), _nothing, None, Tally(n, n, beyond.n_cultures, 0)
     )

@@ -32,8 +32,6 @@ UNJUDGED = ("gap_closed", "trend")
 """A smallest relevant change is one of the readout; a share is none, and a slope is one a doubling."""
 FEWEST_MARKED = 0.1
 """Share of a comparison's values below which a flag is left to the table of readouts."""
-SLICES_A_WORKER = 60
-"""A process takes about two seconds to start, as long as this many comparisons."""
 OTHER_SCALE = {"log2": "identity", "logit": "identity", "identity": ""}
 
 
@@ -102,7 +100,6 @@ class _Slice:
 
 
 _Made = tuple[_Slice, Comparison | None, dict[str, Any]]
-_Answer = tuple[Comparison | None, dict[str, Any], list[dict[str, Any]]]
 
 
 def effects(readouts: pd.DataFrame, cell_controls: pd.DataFrame, donors: pd.DataFrame, plan: Plan) -> Effects:
@@ -124,10 +121,15 @@ def effects(readouts: pd.DataFrame, cell_controls: pd.DataFrame, donors: pd.Data
     The tables, rows in the order of the plan and of the readouts' names, whatever the order of the rows
     that went in.
     """
-    slices = list(_slices(readouts, cell_controls, plan))
-    done = _all_made(slices, donors, plan)
-    made: list[_Made] = [(one, result, row) for one, (result, row, _) in zip(slices, done, strict=True)]
-    lines = [line for _, _, own in done for line in own]
+    made: list[_Made] = []
+    lines: list[dict[str, Any]] = []
+    for one in _slices(readouts, cell_controls, plan):
+        result, row, beside = _row(one, plan)
+        made.append((one, result, row))
+        own = [_line(one, found) for found in beside] if result is None else _sensitivity(one, result, donors, plan)
+        if one.parted:
+            own = [_without_p(line, one.contrast) for line in own]
+        lines += own
     table = pd.DataFrame([row for _, _, row in made], columns=output_tables()["effects"].columns)
     _adjust(table, made)
     return Effects(
@@ -138,43 +140,6 @@ def effects(readouts: pd.DataFrame, cell_controls: pd.DataFrame, donors: pd.Data
         _typed(_concordance(made, donors, plan), "concordance"),
         _typed(_confounding(readouts, donors, plan), "confounding"),
     )
-
-
-def _all_made(slices: list[_Slice], donors: pd.DataFrame, plan: Plan) -> list[_Answer]:
-    """The answers to all slices in their order, from several processes where there are many."""
-    from joblib import Parallel, cpu_count, delayed
-
-    jobs = min(cpu_count() or 1, len(slices) // SLICES_A_WORKER)
-    if jobs < 2:
-        return _some_made(slices, donors, plan)
-    by_readings: dict[int, list[int]] = {}  # slices of one readout share its arms, so they stay together
-    for i, one in enumerate(slices):
-        by_readings.setdefault(id(one.readings), []).append(i)
-    chunks, most = [[]], max(1, len(slices) // (8 * jobs))  # type: list[list[int]], int
-    for own in by_readings.values():
-        if len(chunks[-1]) >= most:
-            chunks.append([])
-        chunks[-1] += own
-    calls = (delayed(_some_made)([slices[i] for i in own], donors, plan) for own in chunks)
-    found = {
-        i: a
-        for own, some in zip(chunks, Parallel(n_jobs=jobs)(calls), strict=True)
-        for i, a in zip(own, some, strict=True)
-    }
-    return [found[i] for i in range(len(slices))]
-
-
-def _some_made(slices: list[_Slice], donors: pd.DataFrame, plan: Plan) -> list[_Answer]:
-    return [_made_of(one, donors, plan) for one in slices]
-
-
-def _made_of(one: _Slice, donors: pd.DataFrame, plan: Plan) -> _Answer:
-    """The comparison of one slice without its recipe, its row, and the rows of its sensitivity analyses."""
-    result, row, beside = _row(one, plan)
-    own = [_line(one, found) for found in beside] if result is None else _sensitivity(one, result, donors, plan)
-    if one.parted:
-        own = [_without_p(line, one.contrast) for line in own]
-    return (None if result is None else replace(result, more=compare.nothing)), row, own
 
 
 def _typed(table: pd.DataFrame, name: str) -> pd.DataFrame:
