@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from helpers.core.numbers import show
 from helpers.core.schemas import output_tables
 from helpers.stats.effects import Effects, effects
 from helpers.stats.plan import Contrast, Family, Plan, Readout
+from helpers.stats.sentences import primary_changes
 from helpers.stats.words import methods
 from helpers.study.config import Config
 
@@ -500,3 +502,24 @@ def test_the_methods_paragraph_follows_what_was_done(make: Make, run: Callable[.
 def test_no_power_of_an_observed_effect_anywhere(make: Make, run: Callable[..., Effects]) -> None:
     found = run(make())
     assert not [c for c in (*found.effects.columns, *found.sensitivity.columns) if "power" in c]
+
+
+def test_the_primary_readouts_are_said_with_their_intervals_and_no_p(
+    make: Make, run: Callable[..., Effects], config: Config
+) -> None:
+    table = run(make()).effects
+    assert primary_changes(table.assign(role="secondary"), config) == [
+        "No readout is declared primary in study.yaml, so none is singled out here."
+    ]
+    own = table[(table["contrast"] == "msc_effect") & (table["readout"] == "IL-6")].assign(role="primary")
+    said = primary_changes(own, config)
+    assert len(said) == len(own.drop_duplicates(["treatment", "reference"])) and all(
+        s.startswith("IL-6, ") for s in said
+    )
+    text = " ".join(said)
+    for row in own.itertuples():
+        assert f"fold change {show(float(row.ratio))} (" in text and f", {int(row.n_pairs)} pairs)" in text
+    assert "p " not in text
+    refused = own.assign(estimate=np.nan, status="too_few_donors")
+    assert "without an estimate (too few donors)" in primary_changes(refused, config)[0]
+    assert primary_changes(own.assign(estimate=np.nan, status="no_data"), config) == []

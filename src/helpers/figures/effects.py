@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from helpers.core.numbers import show as number
 from helpers.core.numbers import show_interval
@@ -308,7 +308,9 @@ def paired_lines(
     for k, readout in enumerate(chosen):
         axes = figure.add_subplot(down, across, k + 1)
         _lines_panel(axes, rows[rows["readout"] == readout], config, treatment, reference, k >= len(chosen) - across)
-        axes.set_title(textwrap.fill(titles[k], LONG_TITLE - 5), fontsize=7)
+        axes.set_title(
+            textwrap.fill(titles[k].replace(" ▲", "\u00a0▲").replace(" ▼", "\u00a0▼"), LONG_TITLE - 5), fontsize=7
+        )
         if units[k] and (len(set(units)) > 1 or k % across == 0):
             axes.set_ylabel(units[k], fontsize=6.5, labelpad=2)
     labels = {c.code: c.label for c in config.conditions}
@@ -423,19 +425,34 @@ def _lines_panel(axes: Axes, rows: pd.DataFrame, config: Config, treatment: str,
     axes.set_xticks(ticks, names if bottom else [""] * len(ticks), rotation=45, fontsize=6.5)
     if log:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(
-            LogLocator(subs=(1.0,) if _decades(rows["drawn"]) > 1.2 else (1.0, 2.0, 5.0), numticks=5)
-        )
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,g}"))
+        low, high = axes.get_ylim()
+        ticks = value_ticks(low, high)
+        axes.set_yticks(ticks, [f"{v:,g}" for v in ticks])
+        axes.set_ylim(low, high)
         axes.yaxis.set_minor_locator(NullLocator())
     else:
         axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.tick_params(axis="y", labelsize=6.5)
 
 
-def _decades(values: pd.Series) -> float:
-    seen = values.dropna()
-    return float(np.log10(seen.max() / seen.min())) if len(seen) and seen.min() > 0 else 0.0
+def value_ticks(low: float, high: float) -> list[float]:
+    """Round values on a logarithmic axis: powers of ten, 1-2-5 where these are few, or equal steps.
+
+    Examples
+    --------
+    >>> value_ticks(0.5, 3000)
+    [1.0, 10.0, 100.0, 1000.0]
+    >>> value_ticks(40, 300)
+    [50.0, 100.0, 200.0]
+    >>> value_ticks(0.55, 1.6)
+    [0.6, 0.8, 1.0, 1.2, 1.4, 1.6]
+    """
+    for steps in ((1,), (1, 2, 5)):
+        values = [float(f"{step}e{n}") for n in range(-15, 16) for step in steps]
+        ticks = [v for v in values if low <= v <= high]
+        if len(ticks) >= 3:
+            return ticks[:: 1 + len(ticks) // 7]
+    return [float(f"{v:.6g}") for v in MaxNLocator(7, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= v <= high]
 
 
 def _lines_words(rows: pd.DataFrame, readout: str, treatment: str, reference: str) -> str:

@@ -18,6 +18,7 @@ from helpers.analysis import Analysis
 from helpers.core.schemas import output_tables
 from helpers.report import words
 from helpers.report.notebooks import TEMPLATES, Rendered
+from helpers.stats.sentences import primary_changes
 from helpers.tables.base import show_table
 from helpers.tables.cohort import problem_counts_view, problems_view
 
@@ -73,7 +74,7 @@ def site_files(
 
 def _page(page: Page, site: Mapping[str, Any]) -> str:
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "sort.js"))
-    toc = _contents(page.body)
+    toc = [] if page.file == "index.html" else _contents(page.body)  # the overview answers on its first screen
     return (
         _templates()
         .get_template("page.html.j2")
@@ -166,6 +167,7 @@ def _index_body(data: Analysis, tables: Mapping[str, pd.DataFrame], pages: Seque
         .get_template("index.html.j2")
         .render(
             facts=facts,
+            changed=primary_changes(data.table("effects"), data.config),
             uncertain=uncertainties(data),
             failed=[p for p in pages if p.failed],
             pages=pages,

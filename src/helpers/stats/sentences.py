@@ -40,6 +40,54 @@ def conclusions(effects: pd.DataFrame, config: Config, assay: str, contrast: str
     return out + _limits_of_design(rows, config, contrast)
 
 
+def primary_changes(effects: pd.DataFrame, config: Config) -> list[str]:
+    """The effect of co-culture on every readout that study.yaml calls primary, a sentence a comparison.
+
+    Parameters
+    ----------
+    effects
+        The output table ``effects``.
+    config
+        study.yaml, for labels.
+
+    Returns
+    -------
+    Estimates with intervals, or why there is none; one sentence that says so where no readout is primary.
+    """
+    rows = effects[(effects["contrast"] == "msc_effect") & (effects["role"] == "primary")]
+    if rows.empty:
+        return ["No readout is declared primary in study.yaml, so none is singled out here."]
+    keys = ["readout", "treatment", "reference", "timepoint_h", "assay_minutes"]
+    labels = {c.code: c.label for c in config.conditions} | {g.code: g.label for g in config.groups}
+    said = []
+    for _, part in rows.groupby(keys, sort=False, dropna=False):
+        first = part.iloc[0]
+        if (part["status"] == "no_data").all():
+            continue  # a treatment that this readout was never measured under
+        against = f"{labels.get(first['treatment'], first['treatment'])} against {labels.get(first['reference'], first['reference'])}"
+        each = "; ".join(f"{labels.get(r['group'], r['group'])} {_size(r)}" for _, r in part.iterrows())
+        said.append(f"{first['readout']}, {against}{_at(first)}: {each}.")
+    return said
+
+
+def _size(row: Any) -> str:
+    """The estimate of one row with its interval and pairs, or why there is none."""
+    if pd.isna(row["estimate"]):
+        return f"without an estimate ({str(row['status']).replace('_', ' ')})"
+    ratio = row["ratio_kind"] in ("fold", "odds")
+    columns = ("ratio", "ratio_low", "ratio_high") if ratio else ("estimate", "ci_low", "ci_high")
+    value, low, high = (float(row[c]) for c in columns)
+    kind = {"fold": "fold change ", "odds": "odds ratio "}.get(row["ratio_kind"], "change ")
+    unit = "" if ratio or not row["unit"] else f" {row['unit']}"
+    pairs = "" if pd.isna(row["n_pairs"]) else f", {int(row['n_pairs'])} pairs"
+    return f"{kind}{show(value)}{unit} ({show_interval(low, high)}{pairs})"
+
+
+def _at(row: Any) -> str:
+    hours = "" if pd.isna(row["timepoint_h"]) else f", {row['timepoint_h']:g} h"
+    return hours + ("" if pd.isna(row["assay_minutes"]) else f", {row['assay_minutes']:g} min")
+
+
 def _paragraph(part: pd.DataFrame, config: Config, contrast: str) -> list[str]:
     first = part.iloc[0]
     given = part[part["estimate"].notna()]
@@ -76,8 +124,7 @@ def _what(row: Any, config: Config) -> str:
     labels = {c.code: c.label for c in config.conditions} | {g.code: g.label for g in config.groups}
     group = " − ".join(labels.get(g.strip(), g.strip()) for g in str(row["group"]).split("\N{MINUS SIGN}"))
     against = f" against {labels.get(row['reference'], row['reference'])}" if row["reference"] else ""
-    time = f", {row['timepoint_h']:g} h" if not pd.isna(row["timepoint_h"]) else ""
-    return f"{labels.get(row['treatment'], row['treatment'])}{against}, {group}{time}"
+    return f"{labels.get(row['treatment'], row['treatment'])}{against}, {group}{_at(row)}"
 
 
 def _pairs(given: pd.DataFrame) -> str:
