@@ -177,9 +177,21 @@ def test_nothing_is_lost_without_script(browser: Any, report: Path, name: str) -
         page.context.close()
 
 
-def test_on_paper_nothing_is_cut(browser: Any, report: Path, tmp_path: Path) -> None:
-    page, _ = opened(browser, report, "01_cohort_description")
+def sheets(page: Any, tmp_path: Path) -> list[str]:
+    """The text of each sheet of a printed page."""
+    reader = shutil.which("pdftotext")
+    if reader is None:
+        assert os.environ.get("APAP_REQUIRE_BROWSER") != "1", "pdftotext is mandatory here"
+        pytest.skip("no pdftotext on this machine")
     page.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True)
+    words = [reader, "-layout", tmp_path / "page.pdf", "-"]
+    text = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    return [sheet for sheet in text.split("\f") if sheet.strip()]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_on_paper_nothing_is_cut(browser: Any, report: Path, name: str) -> None:
+    page, _ = opened(browser, report, name)
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 688, "height": 1000})  # A4 less its margins, in CSS pixels
     over = page.eval_on_selector_all(
@@ -187,18 +199,23 @@ def test_on_paper_nothing_is_cut(browser: Any, report: Path, tmp_path: Path) -> 
         "l => l.filter(e => e.getBoundingClientRect().right > 690).map(e => e.tagName + ' ' + (e.caption ? e.caption.textContent : e.alt || ''))",
     )
     assert over == []
+    hidden = "l => l.filter(e => e.scrollHeight > e.clientHeight + 1).map(e => e.getAttribute('aria-label'))"
+    assert page.eval_on_selector_all(".table-wrap", hidden) == [], "paper does not scroll"
     assert not page.locator("nav.pages").is_visible()
     page.context.close()
-    reader = shutil.which("pdftotext")
-    if reader is None:
-        assert os.environ.get("APAP_REQUIRE_BROWSER") != "1", "pdftotext is mandatory here"
-        pytest.skip("no pdftotext on this machine")
-    text = subprocess.run(
-        [reader, "-layout", tmp_path / "page.pdf", "-"], capture_output=True, text=True, check=True
-    ).stdout
-    sheets = [sheet for sheet in text.split("\f") if sheet.strip()]
-    assert len(sheets) > 3 and "Table 1" in text
-    assert [sheet.count(SIMULATED) for sheet in sheets] == [1] * len(sheets), "every sheet says so, once"
+
+
+def test_every_sheet_says_simulated_once(browser: Any, report: Path, tmp_path: Path) -> None:
+    printed = sheets(opened(browser, report, "01_cohort_description")[0], tmp_path)
+    assert len(printed) > 3 and "Table 1" in " ".join(printed)
+    assert [sheet.count(SIMULATED) for sheet in printed] == [1] * len(printed)
+
+
+def test_the_headings_of_a_long_table_stand_on_every_sheet(browser: Any, report: Path, tmp_path: Path) -> None:
+    printed = sheets(opened(browser, report, "02_cytokine_analysis")[0], tmp_path)
+    curves = [sheet for sheet in printed if len(re.findall(r"^ *P\d +\S+ +[45]pl", sheet, re.M)) > 3]
+    assert len(curves) > 2
+    assert all("Analyte" in sheet and "LLOQ" in sheet for sheet in curves)
 
 
 def test_a_failing_notebook_shows_on_its_page(

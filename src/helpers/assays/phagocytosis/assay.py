@@ -57,7 +57,7 @@ def phagocytosis(
     out = found.tables | {"kinetics": courses}
     rows = readout_wells(found.tables["phagocytosis_wells"], courses, wells, config)
     done: dict[str, set[str]] = {}
-    for culture, readout in rows[["culture_id", "readout"]].itertuples(index=False):
+    for culture, readout in zip(rows.get("culture_id", ()), rows.get("readout", ()), strict=True):
         done.setdefault(f"{ASSAY}: {readout.split('|')[0]}", set()).add(culture)
     return Assayed(ASSAY, rows, done, {n: _typed(out[n], n) for n in TABLES}, tuple(problems))
 
