@@ -173,7 +173,8 @@ def overrides_view(changed: pd.DataFrame) -> TableView:
         "reason": "Reason",
         "version": "Version",
     }
-    return show_table(changed, "Changed gates.", (), labels, "tables/gate_overrides.csv")
+    spaced = {c: changed[c].str.replace(";", "; ") for c in ("edges", "edges_of_all")}  # a line may break there
+    return show_table(changed.assign(**spaced), "Changed gates.", (), labels, "tables/gate_overrides.csv")
 
 
 def flowjo_view(populations: pd.DataFrame) -> TableView:
