@@ -57,7 +57,9 @@ def test_the_forest_shows_every_estimate_of_the_table(data: Analysis) -> None:
     points = sum(len(c.get_offsets()) for axes in picture.figure.axes for c in axes.collections)
     assert points == rows["estimate"].notna().sum()
     names = {t.get_text().rstrip(" ▲▼") for axes in picture.figure.axes for t in axes.get_yticklabels()}
-    assert set(rows["readout"]) <= names
+    without = set(rows["readout"]) - set(rows.loc[rows["estimate"].notna(), "readout"])
+    assert set(rows["readout"]) - without <= names
+    assert all(name in picture.caption.split("Without any estimate")[1] for name in without), "named, not drawn"
 
 
 def test_paired_lines_draw_each_value_once_and_bounds_at_their_limit(data: Analysis) -> None:

@@ -39,11 +39,10 @@ def cache_root() -> Path:
 
     Examples
     --------
-    >>> import os
-    >>> os.environ["APAP_CACHE"] = "somewhere"
-    >>> cache_root().name
+    >>> from unittest.mock import patch
+    >>> with patch.dict("os.environ", APAP_CACHE="somewhere"):
+    ...     cache_root().name
     'somewhere'
-    >>> del os.environ["APAP_CACHE"]
     """
     named = os.environ.get("APAP_CACHE")
     if named:
