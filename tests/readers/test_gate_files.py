@@ -274,3 +274,16 @@ def test_a_circle_of_gates(read: Callable[[str | bytes], gate.GateFile]) -> None
     )
     assert codes(read, GATINGML.format(one.format("g", "h") + one.format("h", "g"))) == {"gates-unreadable"}
     assert read(GATINGML.format(one.format("g", "h") + one.format("h", "i").replace(' gating:parent_id="i"', ""))).sets
+
+
+def test_a_spectral_matrix_is_not_taken_for_a_square_one() -> None:
+    from types import SimpleNamespace
+
+    import numpy as np
+
+    from helpers.readers.gate_files import _matrix
+
+    square = SimpleNamespace(detectors=["B1-A", "B2-A"], matrix=np.eye(2))
+    assert _matrix(square).channels == ("B1-A", "B2-A")
+    with pytest.raises(NotImplementedError, match="more detectors than dyes"):
+        _matrix(SimpleNamespace(detectors=["B1-A", "B2-A", "B3-A"], matrix=np.ones((2, 3))))
