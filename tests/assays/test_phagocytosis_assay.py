@@ -233,6 +233,131 @@ def test_msc_without_light_are_not_accused(run: Callable[..., Assayed]) -> None:
     assert not found.tables["msc_signal"]["raised"].any() and "msc-signal" not in codes(found)
 
 
+# ---- gates
+
+
+def stained(macrophages: np.ndarray, others: int, markers: Mapping[str, str] | None = None) -> bytes:
+    """An FCS file whose macrophages carry CD169 on APC-A and whose other cells, bright with uptake, do not."""
+    n = len(macrophages)
+    rows = np.zeros((n + others, 3))
+    rows[:, 0] = 100.0
+    rows[:n, 1], rows[n:, 1] = macrophages, 9000.0
+    rows[:n, 2], rows[n:, 2] = 2000.0, 10.0
+    names = ("FSC-A", "FITC-A", "APC-A")
+    known = {"FITC-A": "YG", "APC-A": "CD169"} | dict(markers or {})
+    out = io.BytesIO()
+    flowio.create_fcs(out, rows.ravel().tolist(), list(names), [known.get(n, "") for n in names])
+    return out.getvalue()
+
+
+GATES = (
+    "gate_set,population,override_for,parent,kind,channels,edges,rule,reason\n"
+    "P1,Cells,,,rectangle,FSC-A,50;,,\n"
+    "P1,AM,,Cells,rectangle,CD169,700;,,\n"
+    "P1,CD206+,,AM,threshold,CD206,100,,\n"
+)
+GATE_FILE = """<?xml version="1.0" encoding="UTF-8"?>
+<gating:Gating-ML xmlns:gating="http://www.isac-net.org/std/Gating-ML/v2.0/gating"
+    xmlns:data-type="http://www.isac-net.org/std/Gating-ML/v2.0/datatypes">
+  <gating:RectangleGate gating:id="AM">
+    <gating:dimension gating:min="0" gating:max="1000" gating:compensation-ref="uncompensated">
+      <data-type:fcs-dimension data-type:name="APC-A"/>
+    </gating:dimension>
+  </gating:RectangleGate>
+</gating:Gating-ML>
+"""
+
+
+@pytest.fixture
+def gated(small_study: Path, run: Callable[..., Assayed]) -> Callable[..., Assayed]:
+    """The assay with a gates table of one panel (CD169 on APC-A) and stained files of 1000 macrophages, 300 others."""
+
+    def assayed(
+        gates: str = GATES, markers: Mapping[str, str] | None = None, files: Any = None, **settings: Any
+    ) -> Assayed:
+        folder = small_study / "phenotype"
+        folder.mkdir()
+        (folder / "gates.csv").write_text(gates, encoding="utf-8")
+        (folder / "panels.csv").write_text("panel_id,channel,marker,fluorochrome\nP1,APC-A,CD169,APC\n")
+        own = {name: stained(values, 300, markers) for name, values in FILES.items()}
+        return run(FULL, own | (files or {}), **settings)
+
+    return assayed
+
+
+def test_the_gates_of_the_phenotype_choose_macrophages_of_uptake_files(gated: Callable[..., Assayed]) -> None:
+    found = gated()
+    one = of(found, "U1")
+    assert (one.n_cells, one.gates) == (1000, "gates table P1")
+    threshold = np.quantile(as_stored(BLANK), 0.99)
+    assert one.pct_positive == pytest.approx(100 * np.mean(as_stored(WARM) > threshold))
+    assert "not_gated" not in one.qc and not codes(found) & {"not-gated", "two-gates"}
+
+
+def test_a_gate_changed_for_a_donor_holds_for_uptake_too(gated: Callable[..., Assayed]) -> None:
+    own = "P1,AM,D01,Cells,rectangle,CD169,5;,,seen before unblinding\n"
+    assert of(gated(GATES + own), "U1").n_cells == 1300
+
+
+def test_a_detector_with_another_dye_is_not_gated_as_in_the_phenotype(gated: Callable[..., Assayed]) -> None:
+    found = gated(markers={"APC-A": "CD90"})
+    assert (of(found, "U1").n_cells, of(found, "U1").gates) == (1300, "none")
+    (problem,) = [p for p in found.problems if p.code == "not-gated"]
+    assert "Gate set P1: APC-A holds CD90 in this file and CD169 in the panel." in problem.message
+
+
+def test_a_file_that_does_not_name_its_dyes_is_gated_where_the_study_names_the_gate_set(
+    gated: Callable[..., Assayed],
+) -> None:
+    found = gated(markers={"APC-A": ""}, phagocytosis={"gate_set": "P1"})
+    assert (of(found, "U1").n_cells, of(found, "U1").gates) == (1000, "gates table P1")
+
+
+def test_a_file_that_does_not_name_its_dyes_is_not_gated_by_guess(gated: Callable[..., Assayed]) -> None:
+    found = gated(markers={"APC-A": ""})
+    assert of(found, "U1").gates == "none"
+    (problem,) = [p for p in found.problems if p.code == "not-gated"]
+    assert "phagocytosis.gate_set" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("gates", "reason"),
+    [
+        (GATES.replace("FSC-A", "SSC-A"), "SSC-A is not among the channels"),
+        (GATES.replace("P1,AM,", "P1,Mac,").replace("Cells,thr", "Mac,thr"), "no population AM"),
+        (GATES.replace("rectangle,CD169,700;,", "threshold,CD169,,control"), "comes from a control tube"),
+        (GATES.replace("FSC-A", "FITC-A"), "holds the uptake"),
+        (GATES + GATES.split("\n", 1)[1].replace("P1,", "P2,"), "all fit"),
+    ],
+    ids=["channel", "population", "control", "uptake", "two sets"],
+)
+def test_gates_that_do_not_fit_are_not_used_and_it_is_said_why(
+    gated: Callable[..., Assayed], gates: str, reason: str
+) -> None:
+    found = gated(gates)
+    (problem,) = [p for p in found.problems if p.code == "not-gated"]
+    assert reason in problem.message and of(found, "U1").n_cells == 1300
+
+
+def test_the_table_goes_before_a_gate_file_and_that_is_said(gated: Callable[..., Assayed]) -> None:
+    found = gated(files={"gates.xml": GATE_FILE})
+    assert of(found, "U1").n_cells == 1000
+    (problem,) = [p for p in found.problems if p.code == "two-gates"]
+    assert problem.file == "phagocytosis/raw/gates.xml" and "3 uptake files" in problem.message
+
+
+def test_a_study_may_leave_uptake_to_its_gate_file(gated: Callable[..., Assayed]) -> None:
+    found = gated(files={"gates.xml": GATE_FILE}, phagocytosis={"gate_set": "none"})
+    assert (of(found, "U1").n_cells, of(found, "U1").gates) == (300, "gate file gates.xml")
+    assert "two-gates" not in codes(found)
+
+
+def test_a_gate_set_that_is_not_there_is_said(gated: Callable[..., Assayed]) -> None:
+    found = gated(phagocytosis={"gate_set": "P9"})
+    (problem,) = [p for p in found.problems if p.code == "gate-set-missing"]
+    assert (problem.found, problem.expected) == ("P9", "P1") and of(found, "U1").gates == "none"
+
+
 # ---- wrong input
 
 

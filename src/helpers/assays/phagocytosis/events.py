@@ -74,12 +74,22 @@ class Uptake:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the cells of a well come from: a file by its digest, a label that finds the channel, gates."""
+    """Where the cells of a well come from: a file by its digest, a label that finds the channel, the donor."""
 
     digest: str
     path: str
     file: str
     label: str
+    donor_id: str = ""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a file's cells were chosen: `Chosen` without its events, and with what the file itself made said."""
+
+    gates: str
+    unfit: str
+    problems: tuple[Problem, ...]
 
 
 def control_of(values: Values, quantiles: tuple[float, ...]) -> Control:
@@ -142,16 +152,16 @@ def histogram(values: Values, bins: int) -> Bins:
     return tuple((float(a), float(b), int(n)) for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True))
 
 
-def read_control(source: Source, gates: Gates, quantiles: tuple[float, ...]) -> tuple[Control, bool, list[Problem]]:
-    """A control's FCS file, summed up; whether gates chose its cells; what had to be said.
+def read_control(source: Source, gates: Gates, quantiles: tuple[float, ...]) -> tuple[Control, Choice]:
+    """A control's FCS file, summed up, and how its cells were chosen.
 
     Raises
     ------
     Refused
         Where the file cannot be read.
     """
-    found = _control(source.digest, gates.digest, gates.population, source.label, source.file, quantiles, source, gates)
-    return found
+    key = (gates.digest, gates.population, source.label, source.file, source.donor_id)
+    return _control(source.digest, *key, quantiles, source, gates)
 
 
 @remember("assays", ignore=("source", "gates"))
@@ -161,19 +171,20 @@ def _control(
     population: str,
     label: str,
     file: str,
+    donor_id: str,
     quantiles: tuple[float, ...],
     source: Source,
     gates: Gates,
-) -> tuple[Control, bool, list[Problem]]:
-    values, gated, said = _values(source, gates)
-    return control_of(values, quantiles), gated, said
+) -> tuple[Control, Choice]:
+    values, choice = _values(source, gates)
+    return control_of(values, quantiles), choice
 
 
 def read_uptake(
     source: Source, gates: Gates, thresholds: tuple[float, ...], background: Autofluorescence | None
-) -> tuple[Uptake, bool, list[Problem]]:
+) -> tuple[Uptake, Choice]:
     """A well's FCS file against thresholds; otherwise as `read_control`."""
-    key = (gates.digest, gates.population, source.label, source.file)
+    key = (gates.digest, gates.population, source.label, source.file, source.donor_id)
     return _uptake(source.digest, *key, repr(thresholds), repr(background), thresholds, background, source, gates)
 
 
@@ -184,19 +195,20 @@ def _uptake(
     population: str,
     label: str,
     file: str,
+    donor_id: str,
     thresholds_key: str,
     background_key: str,
     thresholds: tuple[float, ...],
     background: Autofluorescence | None,
     source: Source,
     gates: Gates,
-) -> tuple[Uptake, bool, list[Problem]]:
-    values, gated, said = _values(source, gates)
-    return uptake_of(values, thresholds, background), gated, said
+) -> tuple[Uptake, Choice]:
+    values, choice = _values(source, gates)
+    return uptake_of(values, thresholds, background), choice
 
 
-def _values(source: Source, gates: Gates) -> tuple[Values, bool, list[Problem]]:
+def _values(source: Source, gates: Gates) -> tuple[Values, Choice]:
     """The macrophages' values; the events of the file are let go before another is read."""
     fcs = read_fcs(Path(source.path), source.file)
-    values, gated, said = uptake_values(fcs, source.label, gates)
-    return values, gated, [*fcs.problems, *said]
+    values, chosen = uptake_values(fcs, source.label, source.donor_id, gates)
+    return values, Choice(chosen.gates, chosen.unfit, (*fcs.problems, *chosen.problems))

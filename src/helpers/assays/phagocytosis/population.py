@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from helpers.assays.flow.compensation import compensate
 from helpers.assays.flow.gates import apply_gates
+from helpers.assays.phagocytosis.table_gates import TableGates, fitting
+from helpers.assays.phenotype.gating import resolved
 from helpers.core.cache import digest_of, remember
 from helpers.core.files import sha256
 from helpers.core.problems import Problem, Refused, softened
 from helpers.readers.fcs import FcsFile, Values
-from helpers.readers.gate import GateFile, GateSet
+from helpers.readers.gate import OWN_MATRIX, GateFile, GateSet
 
 RAW = "phagocytosis/raw"
 _NO_DYE = re.compile(r"(fsc|ssc|fs|ss|time|event|width)(?![a-z])", re.I)
@@ -30,18 +32,52 @@ class Gates:
     population
         Name of the population whose cells are counted.
     digest
-        Of the files the gates were read from.
+        Of the files and the table the gates were read from.
     sets
-        Gates by FCS file; under "" where they are for every file.
+        Gates of gate files by FCS file; under "" where they are for every file.
+    origins
+        Name of the gate file each of `sets` comes from.
+    table
+        The study's gates table.
     """
 
     population: str
     digest: str = ""
     sets: dict[str, GateSet] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    table: TableGates = field(default_factory=TableGates)
 
-    def of(self, file: str) -> GateSet | None:
-        """The gates of a file, by its name without folders."""
-        return self.sets.get(file.rpartition("/")[2], self.sets.get(""))
+    def of(self, file: str) -> tuple[GateSet | None, str]:
+        """The gates of a gate file for an FCS file, by its name without folders, and the gate file's name."""
+        name = file.rpartition("/")[2]
+        key = name if name in self.sets else ""
+        return self.sets.get(key), self.origins.get(key, "")
+
+    def with_table(self, table: TableGates) -> Gates:
+        """The same with the study's gates table, which goes before gate files wherever it fits."""
+        return replace(self, table=table, digest=digest_of([self.digest, repr(table)]))
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Cells that are counted.
+
+    Parameters
+    ----------
+    members
+        One entry an event.
+    gates
+        Which gates chose them, in words; empty where none did and all events are counted.
+    unfit
+        Why the gates table does not hold for the file; empty where it does, or where there is none.
+    problems
+        What had to be said.
+    """
+
+    members: NDArray[np.bool_]
+    gates: str
+    unfit: str = ""
+    problems: tuple[Problem, ...] = ()
 
 
 def gates_beside(folder: Path, population: str) -> tuple[Gates, list[Problem]]:
@@ -57,6 +93,7 @@ def gates_beside(folder: Path, population: str) -> tuple[Gates, list[Problem]]:
     raw = folder / RAW
     paths = sorted(p for p in raw.glob("*") if p.suffix.casefold() in (".wsp", ".xml")) if raw.is_dir() else []
     sets: dict[str, GateSet] = {}
+    origins: dict[str, str] = {}
     problems: list[Problem] = []
     for path in paths:
         file = f"{RAW}/{path.name}"
@@ -67,7 +104,8 @@ def gates_beside(folder: Path, population: str) -> tuple[Gates, list[Problem]]:
             continue
         problems += found.problems
         sets |= found.sets
-    return Gates(population, digest_of([sha256(p) for p in paths]), sets), problems
+        origins |= dict.fromkeys(found.sets, path.name)
+    return Gates(population, digest_of([sha256(p) for p in paths]), sets, origins), problems
 
 
 @remember("assays", ignore=("path",))
@@ -113,39 +151,51 @@ def uptake_channel(fcs: FcsFile, label: str) -> int:
     )
 
 
-def macrophages(fcs: FcsFile, gates: Gates) -> tuple[NDArray[np.bool_], list[Problem]]:
-    """Which events are counted: the wanted population, else all of them, which is said.
+def macrophages(fcs: FcsFile, gates: Gates, donor_id: str, channel: int) -> Chosen:
+    """Which events are counted: the wanted population of the gates table, else of a gate file, else all of them.
 
     Parameters
     ----------
     fcs
         The file.
     gates
-        From `gates_beside`.
+        From `gates_beside`, with the study's table.
+    donor_id
+        Whose cells they are; a gate of the table may be changed for one donor.
+    channel
+        Column of the uptake.
     """
-    own = gates.of(fcs.file)
-    everything = np.ones(len(fcs.events), dtype=bool)
-    paths = [p.path for p in own.populations if p.path[-1] == gates.population] if own else []
-    if own is None or not paths:
-        message = "No gate says which events are macrophages, so all events are counted, MSC and debris among them."
-        fix = f"Put a gate file with the population {gates.population} beside the FCS files."
-        return everything, [Problem("warning", "not-gated", message, fix, file=fcs.file, expected=gates.population)]
-    gated = apply_gates(fcs.events, fcs.channels, own, fcs.spillover)
-    return gated.members[min(paths, key=len)], list(gated.problems)
+    fit = fitting(fcs, gates.table, gates.population, donor_id, fcs.channels[channel].name)
+    if not isinstance(fit, str):
+        compensated = _compensated(fcs)
+        own = resolved(fit.rows, fcs, fit.stain, compensated)
+        known = {OWN_MATRIX: compensated} if fcs.spillover is not None else {}
+        gated = apply_gates(fcs.events, fcs.channels, own, fcs.spillover, known)
+        path = next(p.path for p in own.populations if p.path[-1] == gates.population)
+        return Chosen(gated.members[path], f"gates table {fit.gate_set}", "", gated.problems)
+    beside, origin = gates.of(fcs.file)
+    paths = [p.path for p in beside.populations if p.path[-1] == gates.population] if beside else []
+    if beside is None or not paths:
+        return Chosen(np.ones(len(fcs.events), dtype=bool), "", fit)
+    gated = apply_gates(fcs.events, fcs.channels, beside, fcs.spillover)
+    return Chosen(gated.members[min(paths, key=len)], f"gate file {origin}", fit, gated.problems)
 
 
-def uptake_values(fcs: FcsFile, label: str, gates: Gates) -> tuple[Values, bool, list[Problem]]:
+def _compensated(fcs: FcsFile) -> Values:
+    return fcs.events if fcs.spillover is None else compensate(fcs.events, fcs.names, fcs.spillover)
+
+
+def uptake_values(fcs: FcsFile, label: str, donor_id: str, gates: Gates) -> tuple[Values, Chosen]:
     """Fluorescence of the macrophages in the uptake channel, compensated where the file has a matrix, linear.
 
     Returns
     -------
-    One value a macrophage; whether a gate chose them; what had to be said.
+    One value a macrophage, and how they were chosen.
     """
     channel = uptake_channel(fcs, label)
-    members, problems = macrophages(fcs, gates)
-    events = fcs.events[members]
+    chosen = macrophages(fcs, gates, donor_id, channel)
+    events = fcs.events[chosen.members]
     if fcs.spillover is not None:
         events = compensate(events, fcs.names, fcs.spillover)
     values = events[:, channel]
-    gated = not any(p.code == "not-gated" for p in problems)
-    return np.array(values[np.isfinite(values)]), gated, problems
+    return np.array(values[np.isfinite(values)]), chosen

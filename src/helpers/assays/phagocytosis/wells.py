@@ -15,6 +15,7 @@ from helpers.assays.phagocytosis.comb import Autofluorescence, Comb, refusal
 from helpers.assays.phagocytosis.controls import COLD, INHIBITOR, NO_PARTICLE, TABLE, UPTAKE, Partners
 from helpers.assays.phagocytosis.events import (
     SENSITIVITY,
+    Choice,
     Control,
     Source,
     Uptake,
@@ -72,8 +73,13 @@ class Cells:
         self.sources, self.tables, self.gates = sources, tables, gates
         self.quantiles = tuple(sorted({quantile, *SENSITIVITY}))
         self.problems: list[Problem] = []
-        self.ungated: set[str] = set()
+        self.choices: dict[str, Choice] = {}
         self.unread: set[str] = set()
+
+    @property
+    def ungated(self) -> set[str]:
+        """Wells of which all events are counted, since no gate chose any."""
+        return {phago_id for phago_id, choice in self.choices.items() if not choice.gates}
 
     def has(self, phago_id: str) -> bool:
         """Whether single cells are known."""
@@ -87,11 +93,11 @@ class Cells:
         if phago_id not in self.sources:
             return control_of(_values(self.tables[phago_id]), self.quantiles)
         try:
-            found, gated, said = read_control(self.sources[phago_id], self.gates, self.quantiles)
+            found, choice = read_control(self.sources[phago_id], self.gates, self.quantiles)
         except Refused as refused:
             self._lost(phago_id, refused)
             return None
-        self._noted(phago_id, gated, said)
+        self._noted(phago_id, choice)
         return found
 
     def uptake(
@@ -101,17 +107,16 @@ class Cells:
         if phago_id not in self.sources:
             return uptake_of(_values(self.tables[phago_id]), thresholds, background)
         try:
-            found, gated, said = read_uptake(self.sources[phago_id], self.gates, thresholds, background)
+            found, choice = read_uptake(self.sources[phago_id], self.gates, thresholds, background)
         except Refused as refused:
             self._lost(phago_id, refused)
             return None
-        self._noted(phago_id, gated, said)
+        self._noted(phago_id, choice)
         return found
 
-    def _noted(self, phago_id: str, gated: bool, said: list[Problem]) -> None:
-        if not gated:
-            self.ungated.add(phago_id)
-        self.problems += [p for p in said if p.code != "not-gated"]
+    def _noted(self, phago_id: str, choice: Choice) -> None:
+        self.choices[phago_id] = choice
+        self.problems += choice.problems
 
     def _lost(self, phago_id: str, refused: Refused) -> None:
         self.unread.add(phago_id)
@@ -475,7 +480,8 @@ def _flagged(
         "msc_signal": arms.isin(raised),
     }
     text = [";".join(name for name, hit in marks.items() if bool(hit.iloc[i])) for i in range(len(table))]
-    return table.assign(qc=text)
+    chosen = {i: choice.gates or "none" for i, choice in cells.choices.items()}
+    return table.assign(gates=table["phago_id"].map(chosen), qc=text)
 
 
 # ---- MSC
