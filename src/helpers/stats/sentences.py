@@ -18,6 +18,8 @@ MOST_NAMED = 6
 def conclusions(effects: pd.DataFrame, config: Config, assay: str, contrast: str) -> list[str]:
     """What the rows of one assay and kind of comparison say, a paragraph a comparison and group.
 
+    Comparisons that nobody measured share one sentence.
+
     Parameters
     ----------
     effects
@@ -34,10 +36,11 @@ def conclusions(effects: pd.DataFrame, config: Config, assay: str, contrast: str
     rows = effects[(effects["assay"] == assay) & (effects["contrast"] == contrast)]
     if rows.empty:
         return [f"No {contrast.replace('_', ' ')} was planned or can be made for {assay}."]
-    out = []
-    for _, part in rows.groupby(["contrast_id", "timepoint_h", "assay_minutes"], sort=False, dropna=False):
-        out.append(" ".join(_paragraph(part, config, contrast)))
-    return out + _limits_of_design(rows, config, contrast)
+    keys = ["contrast_id", "timepoint_h", "assay_minutes"]
+    parts = [part for _, part in rows.groupby(keys, sort=False, dropna=False)]
+    unmeasured = [part.iloc[0] for part in parts if (part["status"] == "no_data").all()]
+    out = [" ".join(_paragraph(p, config, contrast)) for p in parts if not (p["status"] == "no_data").all()]
+    return out + _unmeasured(unmeasured, config) + _limits_of_design(rows, config, contrast)
 
 
 def primary_changes(effects: pd.DataFrame, config: Config) -> list[str]:
@@ -120,11 +123,28 @@ def _paragraph(part: pd.DataFrame, config: Config, contrast: str) -> list[str]:
     return said
 
 
+def _unmeasured(rows: list[Any], config: Config) -> list[str]:
+    """One sentence for all comparisons without any value, arm by arm; none where all have some."""
+    arms: dict[str, list[str]] = {}
+    for row in rows:
+        arms.setdefault(_arms(row, config), []).append(f"{_groups(row, config)}{_at(row)}")
+    named = "; ".join(f"{what} ({'; '.join(dict.fromkeys(where))})" for what, where in arms.items())
+    return [f"No data, so no estimate of any readout: {named}."] if named else []
+
+
 def _what(row: Any, config: Config) -> str:
-    labels = {c.code: c.label for c in config.conditions} | {g.code: g.label for g in config.groups}
-    group = " − ".join(labels.get(g.strip(), g.strip()) for g in str(row["group"]).split("\N{MINUS SIGN}"))
+    return f"{_arms(row, config)}, {_groups(row, config)}{_at(row)}"
+
+
+def _arms(row: Any, config: Config) -> str:
+    labels = {c.code: c.label for c in config.conditions}
     against = f" against {labels.get(row['reference'], row['reference'])}" if row["reference"] else ""
-    return f"{labels.get(row['treatment'], row['treatment'])}{against}, {group}{_at(row)}"
+    return f"{labels.get(row['treatment'], row['treatment'])}{against}"
+
+
+def _groups(row: Any, config: Config) -> str:
+    labels = {g.code: g.label for g in config.groups}
+    return " − ".join(labels.get(g.strip(), g.strip()) for g in str(row["group"]).split("\N{MINUS SIGN}"))
 
 
 def _pairs(given: pd.DataFrame) -> str:
