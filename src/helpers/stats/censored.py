@@ -7,6 +7,7 @@ place of a bound.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -109,10 +110,16 @@ def paired_likelihood(
         raise NotEstimable(
             "too_few_donors", f"Only {complete} pairs are fully observed; the likelihood needs {FEWEST_OBSERVED}."
         )
-    kinds = _Pairs(low, high)
-    start = _start_pairs(low, high)
+    return _fitted_pairs(low.tobytes(), high.tobytes(), complete, level)
 
-    best = _minimise(lambda t: -kinds.log_likelihood(t), start)
+
+@lru_cache(maxsize=1024)
+def _fitted_pairs(lower: bytes, upper: bytes, complete: int, level: float) -> Estimate:
+    """The fit behind `paired_likelihood`; the same pairs stand in a change, an interaction and a share of the gap."""
+    low, high = (np.frombuffer(side).reshape(-1, 2) for side in (lower, upper))
+    kinds = _Pairs(low, high)
+
+    best = _minimise(lambda t: -kinds.log_likelihood(t), _start_pairs(low, high))
     change = float(best.x[1] - best.x[0])
 
     def profile(delta: float, near: Numbers) -> tuple[float, Numbers]:

@@ -72,7 +72,7 @@ def _maybe(make: Callable[[], Estimate]) -> list[Estimate]:
 
 def _facts(*arms: pd.DataFrame) -> tuple[int, int, int]:
     donors = set().union(*(a.index for a in arms))
-    cultures = sum(int(np.nansum(a["n_cultures"].to_numpy(dtype="float64", na_value=np.nan))) for a in arms)
+    cultures = sum(int(np.nansum(a["n_cultures"].to_numpy())) for a in arms)
     bounded = sum(int((a["lower"].to_numpy() != a["upper"].to_numpy()).sum()) for a in arms)
     return len(donors), cultures, bounded
 

@@ -5,6 +5,7 @@ Refusals are rows: a comparison that cannot be made stands in the table with its
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,7 +20,7 @@ from helpers.stats.compare import Comparison
 from helpers.stats.coverage import shortfall
 from helpers.stats.estimate import NAN, Estimate, NotEstimable, attempted
 from helpers.stats.plan import PAIRED, Contrast, Plan, family_of
-from helpers.stats.slices import Arms, same_unit
+from helpers.stats.slices import Arms, plain, same_unit
 
 ACROSS_GROUPS = ("group_gap", "gap_closed", "interaction")
 WITH_MSC = ("msc_effect", "interaction", "gap_closed", "beyond_additive", "trend")
@@ -52,6 +53,7 @@ class _Readings:
 
     def __init__(self, raw: pd.DataFrame, several_lots: str) -> None:
         self.raw, self._several_lots = raw, several_lots
+        self._eligible: Arms | None = None
 
     @cached_property
     def arms(self) -> Arms:
@@ -67,6 +69,12 @@ class _Readings:
     def other_arms(self) -> Arms:
         """Arms on the other scale."""
         return Arms(self.raw.assign(scale=self.other_scale), self._several_lots)
+
+    def eligible_arms(self, out: frozenset[str]) -> Arms:
+        """Arms without the donors `out`, made once: every contrast leaves the same ones out."""
+        if self._eligible is None:
+            self._eligible = self.arms.without(out)
+        return self._eligible
 
 
 @dataclass(frozen=True)
@@ -95,8 +103,8 @@ class _Slice:
         """Donors of the smallest group, and the share of values that are bounds."""
         if self.raw.empty:
             return 0, 0.0
-        sizes = self.raw.drop_duplicates("donor_id")["group"].value_counts()
-        return int(sizes.min()), float((self.raw["censoring"] != "none").mean())
+        groups = dict(zip(self.raw["donor_id"], self.raw["group"], strict=True))
+        return min(Counter(groups.values()).values()), float((self.raw["censoring"] != "none").mean())
 
 
 _Made = tuple[_Slice, Comparison | None, dict[str, Any]]
@@ -123,7 +131,7 @@ def effects(readouts: pd.DataFrame, cell_controls: pd.DataFrame, donors: pd.Data
     """
     made: list[_Made] = []
     lines: list[dict[str, Any]] = []
-    for one in _slices(readouts, cell_controls, plan):
+    for one in _slices(plain(readouts), plain(cell_controls), plan):
         result, row, beside = _row(one, plan)
         made.append((one, result, row))
         own = [_line(one, found) for found in beside] if result is None else _sensitivity(one, result, donors, plan)
@@ -353,8 +361,8 @@ def _open_ends(row: dict[str, Any]) -> dict[str, Any]:
 def _counted(one: _Slice) -> dict[str, Any]:
     """How many donors, pairs, cultures and bounds a refused comparison has."""
     rows = one.raw
-    arms = rows.drop_duplicates(["donor_id", "condition"]).groupby("donor_id").size()
-    paired = None if one.contrast.name == "group_gap" else int((arms > 1).sum())
+    arms = Counter(donor for donor, _ in set(zip(rows["donor_id"], rows["condition"], strict=True)))
+    paired = None if one.contrast.name == "group_gap" else sum(n > 1 for n in arms.values())
     bounded = int((rows["censoring"] != "none").sum())
     return {
         "n_donors": len(arms),
@@ -379,25 +387,27 @@ def confounded(rows: pd.DataFrame, contrast: Contrast) -> bool:
     """
     if contrast.name not in ACROSS_GROUPS or rows["run_id"].isna().all():
         return False
-    known = rows[rows["run_id"].notna()].assign(run=rows["run_id"].astype(str))
-    seen = []
-    for group in (contrast.group, contrast.control):
-        own = known[known["group"] == group]
-        if contrast.name == "interaction":
-            arms = [
-                own[own["condition"] == c].set_index("donor_id")["run"]
-                for c in (contrast.reference, contrast.treatment)
-            ]
-            both = pd.merge(*arms, left_index=True, right_index=True)
-            seen.append(_pairs(both))
-        else:
-            seen.append(set(own["run"]))
-    return all(seen) and not seen[0] & seen[1]
+    known = rows["run_id"].notna().to_numpy(dtype=bool)
+    columns = (rows[c].to_numpy(dtype=object)[known] for c in ("donor_id", "group", "condition", "run_id"))
+    runs: dict[str, set[tuple[str, str, str]]] = {contrast.group: set(), contrast.control: set()}
+    for donor, group, condition, run in zip(*columns, strict=True):
+        if group in runs:
+            runs[group].add((donor, condition, str(run)))
+    if contrast.name == "interaction":
+        one, other = (_pairs(seen, contrast.reference, contrast.treatment) for seen in runs.values())
+    else:
+        one, other = ({run for _, _, run in seen} for seen in runs.values())
+    return bool(one and other) and not one & other
 
 
-def _pairs(runs: pd.DataFrame) -> set[str]:
+def _pairs(runs: set[tuple[str, str, str]], reference: str, treatment: str) -> set[str]:
     """Pairs of runs of donors' arms, one empty word for all that are one run."""
-    return {"" if a == b else f"{a}\n{b}" for a, b in runs.itertuples(index=False)}
+    treated: dict[str, list[str]] = {}
+    for donor, condition, run in runs:
+        if condition == treatment:
+            treated.setdefault(donor, []).append(run)
+    both = ((a, b) for donor, condition, a in runs if condition == reference for b in treated.get(donor, ()))
+    return {"" if a == b else f"{a}\n{b}" for a, b in both}
 
 
 def _without_p(line: dict[str, Any], contrast: Contrast) -> dict[str, Any]:
@@ -513,15 +523,8 @@ def _eligible(one: _Slice, donors: pd.DataFrame) -> Callable[[str, str], pd.Data
     """Arms of donors that meet the criteria under all-of; None where that changes nothing."""
     if "eligible_all_of" not in donors:
         return None
-    out = set(donors.loc[(donors["eligible_all_of"] != "eligible") & (donors["role"] == "disease"), "donor_id"])
-    if not out & set(one.raw["donor_id"]):
-        return None
-
-    def of(condition: str, group: str) -> pd.DataFrame:
-        part = one.readings.arms.of(condition, group)
-        return part[~part.index.isin(list(out))]
-
-    return of
+    out = frozenset(donors.loc[(donors["eligible_all_of"] != "eligible") & (donors["role"] == "disease"), "donor_id"])
+    return one.readings.eligible_arms(out).of if out & set(one.raw["donor_id"]) else None
 
 
 def _other_scale(one: _Slice) -> Callable[[str, str], pd.DataFrame] | None:
