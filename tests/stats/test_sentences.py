@@ -28,7 +28,7 @@ def effects(*rows: tuple[str, str, str, float, str]) -> pd.DataFrame:
                 "timepoint_h": 24.0,
                 "status": status,
                 "estimate": 1.0 if known else np.nan,
-                "n_pairs": 6 if known else 0,
+                "n_pairs": 6 if known else 2 if status == "not_estimable" else 0,
                 "ratio_kind": "none",
                 "note": "",
                 "prespecified": "no",
@@ -47,22 +47,28 @@ def test_all_comparisons_without_data_share_one_sentence(config: Config) -> None
         ("pct", "control", "am_msc", 60, "no_data"),
     )
     said = conclusions(table, config, "phagocytosis", "msc_effect")
-    assert [s for s in said if "o data" in s] == [
-        "No data, so no estimate of any readout: AM + GM-CSF against AM (aPAP, 24 h, 60 min; aPAP, 24 h, 120 min; "
+    assert [s for s in said if "No donor" in s] == [
+        "No donor has the values for these comparisons, so no readout has an estimate: AM + GM-CSF against AM (aPAP, 24 h, 60 min; aPAP, 24 h, 120 min; "
         "Control, 24 h, 60 min); AM + MSC against AM (Control, 24 h, 60 min)."
     ]
     assert said[0].startswith("AM + MSC against AM, aPAP, 24 h, 60 min: 1 of 1 readouts have an estimate from 6 pairs.")
     assert not any(" 0 of " in s for s in said)
 
 
+def test_comparisons_of_which_no_donor_has_both_arms_share_it_too(config: Config) -> None:
+    table = effects(("pct", "apap", "gm", 60, "too_few_donors"), ("imfi", "apap", "gm", 60, "no_data"))
+    said = conclusions(table, config, "phagocytosis", "msc_effect")
+    assert said[0].endswith("no readout has an estimate: AM + GM-CSF against AM (aPAP, 24 h, 60 min).")
+
+
 def test_what_was_tried_and_failed_keeps_its_paragraph(config: Config) -> None:
     table = effects(
-        ("pct", "apap", "am_msc", 60, "too_few_donors"),
+        ("pct", "apap", "am_msc", 60, "not_estimable"),
         ("imfi", "apap", "am_msc", 60, "no_data"),
         ("pct", "control", "am_msc", 60, "ok"),
         ("imfi", "control", "am_msc", 60, "no_data"),
     )
     said = conclusions(table, config, "phagocytosis", "msc_effect")
-    assert "0 of 2 readouts have an estimate. Without an estimate: 1 too few donors, 1 no data." in said[0]
+    assert "0 of 2 readouts have an estimate. Without an estimate: 1 not estimable, 1 no data." in said[0]
     assert "1 of 2 readouts" in said[1] and "Without an estimate: 1 no data." in said[1]
-    assert not any(s.startswith("No data") for s in said)
+    assert not any(s.startswith("No donor") for s in said)

@@ -38,8 +38,8 @@ def conclusions(effects: pd.DataFrame, config: Config, assay: str, contrast: str
         return [f"No {contrast.replace('_', ' ')} was planned or can be made for {assay}."]
     keys = ["contrast_id", "timepoint_h", "assay_minutes"]
     parts = [part for _, part in rows.groupby(keys, sort=False, dropna=False)]
-    unmeasured = [part.iloc[0] for part in parts if (part["status"] == "no_data").all()]
-    out = [" ".join(_paragraph(p, config, contrast)) for p in parts if not (p["status"] == "no_data").all()]
+    unmeasured = [part.iloc[0] for part in parts if _is_unmeasured(part)]
+    out = [" ".join(_paragraph(part, config, contrast)) for part in parts if not _is_unmeasured(part)]
     return out + _unmeasured(unmeasured, config) + _limits_of_design(rows, config, contrast)
 
 
@@ -123,13 +123,19 @@ def _paragraph(part: pd.DataFrame, config: Config, contrast: str) -> list[str]:
     return said
 
 
+def _is_unmeasured(part: pd.DataFrame) -> bool:
+    """Whether no donor has the values that any readout of a comparison needs: none in an arm, or none in both."""
+    nobody = (part["status"] == "no_data") | part["n_pairs"].eq(0).fillna(False).astype(bool)
+    return bool((nobody & part["estimate"].isna()).all())
+
+
 def _unmeasured(rows: list[Any], config: Config) -> list[str]:
     """One sentence for all comparisons without any value, arm by arm; none where all have some."""
     arms: dict[str, list[str]] = {}
     for row in rows:
         arms.setdefault(_arms(row, config), []).append(f"{_groups(row, config)}{_at(row)}")
     named = "; ".join(f"{what} ({'; '.join(dict.fromkeys(where))})" for what, where in arms.items())
-    return [f"No data, so no estimate of any readout: {named}."] if named else []
+    return [f"No donor has the values for these comparisons, so no readout has an estimate: {named}."] if named else []
 
 
 def _what(row: Any, config: Config) -> str:
