@@ -279,11 +279,13 @@ def _statistics(study: Study, tables: dict[str, pd.DataFrame]) -> dict[str, pd.D
     """Effects with their companions; empty tables where nothing was measured."""
     from helpers.stats.effects import effects
     from helpers.stats.plan import Plan
+    from helpers.stats.summary_table import readout_summaries
 
     found = effects(
         tables["readouts"], tables["cell_controls"], tables["donors_derived"], Plan.from_config(study.config)
     )
     return {
+        "readout_summaries": readout_summaries(tables["readouts"]),
         "effects": found.effects,
         "effects_sensitivity": found.sensitivity,
         "missing_pairs": found.missing_pairs,

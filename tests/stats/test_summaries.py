@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.core.schemas import output_tables
 from helpers.stats.estimate import NotEstimable
 from helpers.stats.summaries import Summary, kaplan_meier, lognormal, order_statistics, regression
+from helpers.stats.summary_table import readout_summaries
 
 Way = Callable[[np.ndarray, np.ndarray], Summary]
 
@@ -116,3 +118,50 @@ def test_samples_that_carry_no_summary_are_refused(low: list[float], high: list[
     with pytest.raises(NotEstimable) as refused:
         lognormal(np.array(low), np.array(high))
     assert refused.value.status == status
+
+
+# ---- the table
+
+
+def test_without_bounds_the_table_holds_the_usual_numbers(make: Callable[..., pd.DataFrame]) -> None:
+    readouts = make()
+    table = readout_summaries(readouts)
+    assert not table.duplicated(output_tables()["readout_summaries"].primary_key).any()
+    one = table[(table["readout"] == "IL-6") & (table["group"] == "apap") & (table["condition"] == "am")].iloc[0]
+    mask = (readouts["readout"] == "IL-6") & (readouts["group"] == "apap") & (readouts["condition"] == "am")
+    own = readouts.loc[mask, "value"]
+    assert (one["n_donors"], one["n_censored"], one["method"], one["note"]) == (13, 0, "as observed", "")
+    assert (one["median"], one["mean"], one["sd"]) == pytest.approx((own.median(), own.mean(), own.std()))
+    logs = np.log(own)
+    assert one["geometric_mean"] == pytest.approx(np.exp(logs.mean()))
+    assert one["geometric_sd"] == pytest.approx(np.exp(logs.std(ddof=0)))
+
+
+def test_values_below_a_limit_enter_as_bounds(make: Callable[..., pd.DataFrame]) -> None:
+    readouts = make(censored=0.3)
+    table = readout_summaries(readouts)
+    for one in table.to_dict("records"):
+        part = readouts
+        for key in ("readout", "group", "condition"):
+            part = part[part[key] == one[key]]
+        assert one["n_censored"] == (part["censoring"] == "left").sum()
+        if one["method"] == "regression on order statistics":
+            low = part["value"].fillna(-np.inf).to_numpy(dtype=float)
+            high = part["value"].fillna(part["upper"]).to_numpy(dtype=float)
+            assert one["mean"] == order_statistics(low, high).mean
+            assert one["geometric_mean"] == lognormal(low, high).median
+    assert (table["method"] == "regression on order statistics").any()
+    empty = table[table["n_censored"] >= 0.8 * table["n_donors"]]
+    assert empty[["median", "mean", "geometric_mean"]].isna().all(axis=None)
+    assert empty["note"].str.contains("80 % or more").all()
+
+
+def test_negative_readouts_have_no_geometric_mean_and_no_complaint(make: Callable[..., pd.DataFrame]) -> None:
+    readouts = make().assign(scale="identity", value=lambda t: t["value"] - 200)
+    table = readout_summaries(readouts)
+    assert table["geometric_mean"].isna().all() and table["mean"].notna().all() and table["note"].eq("").all()
+
+
+def test_an_empty_study_gives_an_empty_table(make: Callable[..., pd.DataFrame]) -> None:
+    table = readout_summaries(make().head(0))
+    assert table.empty and list(table.columns) == output_tables()["readout_summaries"].columns

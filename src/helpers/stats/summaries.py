@@ -11,15 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from helpers.stats.censored import bounds, log_interval
-from helpers.stats.estimate import NAN, NotEstimable, Numbers
+from helpers.stats.estimate import NAN, NotEstimable, Numbers, spread_of
 
 MOST_CENSORED = 0.8
 """Share of values beyond a limit from which on a mean says nothing of the sample (Helsel 2012)."""
 FEWEST_OBSERVED = 3
 _ROUNDS, _CLOSE = 100, 1e-12
+_LARGEST = 300.0  # of a logarithm whose exponential is multiplied on
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def _likelihood(theta: Numbers, low: Numbers, high: Numbers, x: Numbers) -> tupl
     seen = low == high
     z = (low[seen] - mean[seen]) / sd
     n = len(low)
-    value = float((stats.norm.logpdf(z) - theta[-1]).sum())
+    value = float((_log_density(z) - theta[-1]).sum())
     by_mean, by_sd = np.empty(n), np.empty(n)
     mean_mean, mean_sd, sd_sd = np.empty(n), np.empty(n), np.empty(n)
     by_mean[seen], by_sd[seen] = z / sd, z**2 - 1
@@ -144,7 +145,12 @@ def _likelihood(theta: Numbers, low: Numbers, high: Numbers, x: Numbers) -> tupl
 def _moment(z: Numbers, log_chance: Numbers, power: int) -> Numbers:
     """z^power · φ(z) / chance; nothing at an open end."""
     finite = np.where(np.isfinite(z), z, 0.0)
-    return np.where(np.isfinite(z), finite**power * np.exp(stats.norm.logpdf(finite) - log_chance), 0.0)
+    log_ratio = np.minimum(_log_density(finite) - log_chance, _LARGEST)  # a step too far is judged by its likelihood
+    return np.where(np.isfinite(z), finite**power * np.exp(log_ratio), 0.0)
+
+
+def _log_density(z: Numbers) -> Numbers:
+    return np.asarray(-0.5 * z**2 - 0.5 * np.log(2 * np.pi))
 
 
 # ---- one sample
@@ -172,8 +178,13 @@ def lognormal(lower: ArrayLike, upper: ArrayLike) -> Summary:
     4.94
     """
     low, high = _amounts(lower, upper)
-    fit = regression(np.log(np.where(low > 0, low, np.nan)), np.log(high), np.ones((len(low), 1)))
-    mu, variance = float(fit.coefficients[0]), fit.sd**2
+    if (low == high).all() and len(low) > 1:  # then the maximum is the mean and the SD of the logarithms
+        logs = np.log(low)
+        spread_of(logs, "values", float(np.abs(logs).max()))
+        mu, variance = float(logs.mean()), float(logs.var())
+    else:
+        fit = regression(np.log(np.where(low > 0, low, np.nan)), np.log(high), np.ones((len(low), 1)))
+        mu, variance = float(fit.coefficients[0]), fit.sd**2
     mean = float(np.exp(mu + variance / 2))
     sd = float(mean * np.sqrt(np.expm1(variance)))
     return Summary(mean, float(np.exp(mu)), sd, "lognormal likelihood")
@@ -201,12 +212,12 @@ def order_statistics(lower: ArrayLike, upper: ArrayLike) -> Summary:
     >>> round(found.mean, 2), round(found.median, 2)
     (7.27, 6.0)
     """
-    observed, limits = _left(lower, upper, "Regression on order statistics")
+    observed, limits = _left(*_amounts(lower, upper), "Regression on order statistics")
     if not len(limits):
         return Summary(float(observed.mean()), float(np.median(observed)), float(observed.std(ddof=1)), "as observed")
     seen_at, below_at = _positions(observed, limits)
-    line = stats.linregress(stats.norm.ppf(seen_at), np.log(observed))
-    filled = np.exp(line.intercept + line.slope * stats.norm.ppf(below_at))
+    slope, intercept = np.polyfit(special.ndtri(seen_at), np.log(observed), 1)
+    filled = np.exp(intercept + slope * special.ndtri(below_at))
     whole = np.concatenate([filled, observed])
     return Summary(
         float(whole.mean()), float(np.median(whole)), float(whole.std(ddof=1)), "regression on order statistics"
@@ -242,7 +253,7 @@ def kaplan_meier(lower: ArrayLike, upper: ArrayLike) -> Summary:
     Parameters
     ----------
     lower, upper
-        Bounds of the amounts, several limits allowed.
+        Bounds on any scale, several limits allowed.
 
     Raises
     ------
@@ -255,7 +266,7 @@ def kaplan_meier(lower: ArrayLike, upper: ArrayLike) -> Summary:
     >>> found.mean, found.median
     (8.0, 4.0)
     """
-    observed, limits = _left(lower, upper, "Kaplan–Meier")
+    observed, limits = _left(*bounds(lower, upper), "Kaplan–Meier")
     n = len(observed) + len(limits)
     steps = np.unique(observed)[::-1]  # from the largest down: what is below a limit is at risk above it
     deaths = np.array([(observed == v).sum() for v in steps], dtype=np.float64)
@@ -271,11 +282,10 @@ def kaplan_meier(lower: ArrayLike, upper: ArrayLike) -> Summary:
     return Summary(float(steps[0] - area[0]), median, sd, "Kaplan–Meier")
 
 
-def _left(lower: ArrayLike, upper: ArrayLike, what: str) -> tuple[Numbers, Numbers]:
+def _left(low: Numbers, high: Numbers, what: str) -> tuple[Numbers, Numbers]:
     """Observed values in order, and the limits of those that lie below one."""
-    low, high = _amounts(lower, upper)
     seen = low == high
-    if (~seen & (low > 0)).any():
+    if (~seen & np.isfinite(low)).any():
         raise NotEstimable("not_estimable", f"{what} takes values below limits only, and some lie above or between.")
     if seen.sum() < FEWEST_OBSERVED:
         raise NotEstimable("too_few_donors", f"Only {int(seen.sum())} values are observed; needs {FEWEST_OBSERVED}.")
@@ -286,4 +296,4 @@ def _amounts(lower: ArrayLike, upper: ArrayLike) -> tuple[Numbers, Numbers]:
     low, high = bounds(lower, upper)
     if (high <= 0).any() or (low[np.isfinite(low)] < 0).any():
         raise NotEstimable("wrong_scale", "An amount is zero or negative and has no logarithm.")
-    return np.maximum(low, 0.0), high
+    return np.where(low > 0, low, -np.inf), high
