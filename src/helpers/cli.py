@@ -125,21 +125,21 @@ def report(
     raise typer.Exit(result.exit_code)
 
 
-@app.command(epilog="Example: apap read plate.csv --out wells.csv")
+@app.command(epilog="Example: apap read plate.csv --out table.csv")
 def read(
     file: Annotated[Path, typer.Argument(help="One file of an instrument.")],
     out: Annotated[Path, typer.Option(help="CSV file to write.")],
     layout: Annotated[
-        str, typer.Option("--format", help="Format of a plate file, where its content is not enough to tell it.")
+        str, typer.Option("--format", help="Format of the file, where its content is not enough to tell it.")
     ] = "",
 ) -> None:
-    """Write one instrument file as a tidy table, without a study."""
-    from helpers.assays.cytokines.alone import plate_wells
+    """Write one instrument file as a tidy table, without a study: a plate's wells, an FCS file's channels, an export."""
+    from helpers.assays.one_file import read_one_file
     from helpers.core.files import write_atomically
     from helpers.core.numbers import write_csv
 
     with _refusals():
-        table, problems = plate_wells(_file(file), layout)
+        table, problems = read_one_file(_file(file), layout)
         write_atomically(out, write_csv(table))
     _print_problems(problems)
     _say(f"{len(table)} rows written to {out}.")
