@@ -22,10 +22,11 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from helpers import analysis
 from helpers.cli import app
 from helpers.core.files import PROJECT
 from helpers.core.schemas import output_tables
-from helpers.report import build
+from helpers.report import build, notebooks
 from helpers.report.build import OK, PARTS_FAILED, UsageError, build_report
 
 CHANGING = {"provenance.json"}
@@ -46,9 +47,9 @@ def no_notebooks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_everything_promised_is_there(report: Path) -> None:
     files = set(contents(report))
-    notebooks = [p.stem for p in (PROJECT / "notebooks").glob("0*.ipynb")]
-    assert len(notebooks) >= 2
-    for name in notebooks:
+    names = [p.stem for p in (PROJECT / "notebooks").glob("0*.ipynb")]
+    assert len(names) >= 2
+    for name in names:
         assert {f"{name}.html", f"notebooks/{name}.ipynb"} <= files
     assert {"index.html", "problems.html", "provenance.html", "provenance.json", "tables.xlsx"} <= files
     figures = {Path(f).stem for f in files if f.startswith("figures/")}
@@ -147,8 +148,16 @@ def copy(report: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(report, tmp_path / "copy"))
 
 
-def test_a_second_report_computes_and_writes_nothing_again(copy: Path, demo: Path) -> None:
+def test_a_second_report_computes_and_writes_nothing_again(
+    copy: Path, demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     report = copy
+
+    def again(*_: object, **__: object) -> None:
+        raise AssertionError("computed again")
+
+    for room, work in ((analysis, "_all_tables"), (notebooks, "_execute"), (build, "workbook_bytes")):
+        monkeypatch.setattr(room, work, again)
     before = {p: p.stat().st_mtime_ns for p in report.rglob("*") if p.is_file()}
     first = contents(report)
     build_report(demo, report)
@@ -376,7 +385,7 @@ def test_a_report_interrupted_beside_its_notebooks_ends_their_kernels(
         waited_for(tmp_path / "pid")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(build, "workbook_bytes", interrupted)
+    monkeypatch.setattr(build, "_exports", interrupted)
     with pytest.raises(KeyboardInterrupt):
         build_report(small_study, tmp_path / "out")
     assert gone(int((tmp_path / "pid").read_text()))

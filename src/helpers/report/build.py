@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from helpers.analysis import Analysis, load_study
+from helpers.core.cache import remember
 from helpers.core.files import write_atomically
 from helpers.core.numbers import write_csv
 from helpers.report.notebooks import Rendered, render, study_notebooks
@@ -93,20 +94,16 @@ def build_report(
     with _alone(out):
         _sweep(out)
         progress("study", 1, len(notebooks) + 2)
-        tables = {name: data.table(name) for name in data.names()} | {
-            "table_one": table_one(data.table("donors_derived"), data.config)
-        }
         rendered: list[Rendered] = []
         with _running(notebooks, data, jobs) as going:
-            files: dict[str, bytes | str] = {f"tables/{name}.csv": write_csv(table) for name, table in tables.items()}
-            files["tables.xlsx"] = workbook_bytes(tables, data.config)
+            files: dict[str, bytes | str] = {} if only else {**_exports(data.digest, data)}
             for one in going:
                 rendered.append(one.result())
                 progress(rendered[-1].name, len(rendered) + 1, len(notebooks) + 2)
         record = provenance(data, {"notebooks": [r.name for r in rendered]}, started)
         for r in rendered:
             files |= {f"notebooks/{r.name}.ipynb": r.notebook, **r.files}
-        files |= site_files(data, tables, rendered, record)
+        files |= site_files(data, rendered, record)
         if only:
             files = {
                 f: c for f, c in files.items() if f.split("/")[-1].split(".")[0] in only or f.startswith("figures/")
@@ -116,6 +113,15 @@ def build_report(
     failed = {r.name: r.failed for r in rendered if r.failed}
     aside = tuple(dict.fromkeys(p.entity for p in data.problems if p.severity == "quarantine"))
     return BuildResult(PARTS_FAILED if failed or aside else OK, out / "index.html", failed, aside)
+
+
+@remember("report", ignore=("data",))
+def _exports(digest: str, data: Analysis) -> dict[str, bytes]:
+    """Every table as CSV, and all of them as a workbook, by path inside the report."""
+    tables = {name: data.table(name) for name in data.names()}
+    tables["table_one"] = table_one(tables["donors_derived"], data.config)
+    files = {f"tables/{name}.csv": write_csv(table).encode("utf-8") for name, table in tables.items()}
+    return files | {"tables.xlsx": workbook_bytes(tables, data.config)}
 
 
 def _chosen(only: Sequence[str]) -> dict[str, Path]:

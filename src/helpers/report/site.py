@@ -41,17 +41,13 @@ def _templates() -> jinja2.Environment:
     )
 
 
-def site_files(
-    data: Analysis, tables: Mapping[str, pd.DataFrame], rendered: Sequence[Rendered], record: Mapping[str, Any]
-) -> dict[str, str]:
+def site_files(data: Analysis, rendered: Sequence[Rendered], record: Mapping[str, Any]) -> dict[str, str]:
     """Every page of the site as HTML, by file name.
 
     Parameters
     ----------
     data
         The opened study.
-    tables
-        Output tables, as they are written beside the pages.
     rendered
         Notebooks that were run, in the order of the navigation.
     record
@@ -60,7 +56,7 @@ def site_files(
     pages = [Page(f"{r.name}.html", r.title, r.lead, _without_first_heading(r.body), r.failed) for r in rendered]
     pages.append(Page("problems.html", words.PROBLEMS, words.PROBLEMS_LEAD, _problems_body(data)))
     pages.append(Page("provenance.html", words.PROVENANCE, words.PROVENANCE_LEAD, _provenance_body(record)))
-    overview = Page("index.html", words.INDEX, "", _index_body(data, tables, pages))
+    overview = Page("index.html", words.INDEX, "", _index_body(data, pages))
     site = {
         "id": data.config.id,
         "title": data.config.title,
@@ -153,7 +149,7 @@ def _provenance_body(record: Mapping[str, Any]) -> str:
     return f'<p>{html.escape(words.PROVENANCE_LEAD)}</p><dl class="pairs">{facts}</dl><h2 id="inputs">Inputs</h2>{inputs._repr_html_()}<h2 id="packages">Packages</h2>{packages._repr_html_()}'
 
 
-def _index_body(data: Analysis, tables: Mapping[str, pd.DataFrame], pages: Sequence[Page]) -> str:
+def _index_body(data: Analysis, pages: Sequence[Page]) -> str:
     donors = data.table("donors_derived")
     facts = [{"value": str(len(donors)), "label": "donors analysed"}]
     facts += [{"value": str(int((donors["group"] == g.code).sum())), "label": g.label} for g in data.config.groups]
@@ -161,7 +157,8 @@ def _index_body(data: Analysis, tables: Mapping[str, pd.DataFrame], pages: Seque
         {"value": str(data.table("completeness")["assay"].nunique()), "label": "assays and measurements"},
         {"value": _share(data.table("completeness")), "label": "of planned results are there"},
     ]
-    described = [(name, output_tables()[name].description if name in output_tables() else "") for name in tables]
+    schemas = output_tables()
+    described = [(name, schemas[name].description if name in schemas else "") for name in (*data.names(), "table_one")]
     return (
         _templates()
         .get_template("index.html.j2")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import openpyxl
 import pandas as pd
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.comments import Comment
-from openpyxl.styles import Alignment, Font, PatternFill
+from openpyxl.styles import Font, PatternFill
 from openpyxl.utils import get_column_letter
 
 from helpers.core.office import without_times
@@ -21,6 +21,9 @@ from helpers.tables.words import READ_ME_SIMULATED
 
 EXCEL_ROWS = 1_048_576
 _HEAD = PatternFill("solid", fgColor="E8EEF4")
+_RUN = ("=", "+", "-", "@", "#")
+"""Beginnings of text that is kept from being read as a formula or an error."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 def workbook_bytes(tables: Mapping[str, pd.DataFrame], config: Config) -> bytes:
@@ -96,28 +99,33 @@ def _sheet(sheet: Any, name: str, table: pd.DataFrame) -> None:
             )
         head.append(cell)
     sheet.append(head)
-    for row in table.head(EXCEL_ROWS - 1).itertuples(index=False, name=None):
-        sheet.append([_cell(sheet, value) for value in row])
+    shown = table.head(EXCEL_ROWS - 1)
+    columns = [[_value(sheet, v) for v in _plain(shown[column])] for column in shown]
+    for row in zip(*columns, strict=True):
+        sheet.append(row)
     if len(table.columns):
         sheet.auto_filter.ref = f"A1:{get_column_letter(len(table.columns))}{min(len(table), EXCEL_ROWS - 1) + 1}"
 
 
-def _cell(sheet: Any, value: Any, bold: bool = False) -> Any:
-    if value is None or (not isinstance(value, str) and pd.isna(value)):
-        value = None
-    elif type(value).__name__ in ("bool", "bool_"):
-        value = bool(value)
-    elif hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, float) and value in (float("inf"), float("-inf")):
-        value = str(value)
-    cell = WriteOnlyCell(
-        sheet, value=re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", "", value) if isinstance(value, str) else value
-    )
+def _plain(column: pd.Series) -> list[Any]:
+    """Values as Python's own, None where missing."""
+    return cast(list[Any], column.astype(object).where(column.notna(), None).tolist())
+
+
+def _value(sheet: Any, value: Any) -> Any:
+    """A value as it is; a cell of its own for text that Excel would run, or take for an error."""
     if isinstance(value, str):
-        cell.data_type = "s"  # openpyxl would make a formula of text that begins with =
-        cell.quotePrefix = value[:1] in ("=", "+", "-", "@")
-        cell.alignment = Alignment(vertical="top")
+        return _cell(sheet, value) if value[:1] in _RUN or _CONTROL.search(value) else value
+    if isinstance(value, float) and value in (float("inf"), float("-inf")):
+        return str(value)
+    return value
+
+
+def _cell(sheet: Any, value: Any, bold: bool = False) -> Any:
+    cell = WriteOnlyCell(sheet, value=_CONTROL.sub("", value) if isinstance(value, str) else value)
+    if isinstance(value, str):
+        cell.data_type = "s"  # openpyxl would make a formula of text that begins with =, an error of #N/A
+        cell.quotePrefix = value[:1] in _RUN
     if bold:
         cell.font = Font(bold=True)
     return cell
