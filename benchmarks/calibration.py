@@ -12,12 +12,16 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 from joblib import Parallel, delayed
+from scipy.stats import norm
 
 from helpers.core.numbers import SEED
-from helpers.stats import censored, groups, mixed, multiplicity, paired
+from helpers.stats import censored, compare, groups, mixed, multiplicity, paired
+from helpers.stats.additive import beyond_additive
 from helpers.stats.estimate import Estimate, NotEstimable
 from helpers.stats.ratios import gap_closed
+from helpers.stats.trend import trend
 
 LEVEL, CHANGE, EFFECT = 1.2, 0.7, 0.5
 Line = tuple[str, str, str, str, str]
@@ -127,6 +131,129 @@ def bounded_lines(n: int, share: float, runs: int) -> list[Line]:
     return [line("bivariate likelihood", design, study, EFFECT, runs // 5)]
 
 
+def lost_lines(n: int, lost: float, runs: int) -> list[Line]:
+    """Pairs of which a share lost the treated value at random: complete pairs, and all donors by the mixed model."""
+
+    def draw(rng: np.random.Generator, effect: float) -> tuple[np.ndarray, np.ndarray]:
+        x, y = pairs(rng, n, effect)
+        return x, np.where(rng.random(n) < lost, np.nan, y)
+
+    def complete(rng: np.random.Generator, effect: float) -> Estimate:
+        x, y = draw(rng, effect)
+        return paired.paired_t((y - x)[np.isfinite(y)])
+
+    def model(rng: np.random.Generator, effect: float) -> Estimate:
+        x, y = draw(rng, effect)
+        known = np.concatenate([np.ones(n, dtype=bool), np.isfinite(y)])
+        treated, donor = np.repeat([0, 1], n)[known], np.tile(np.arange(n), 2)[known]
+        design, _ = mixed.treatment_by_group(treated)
+        return mixed.contrast(mixed.fit(np.concatenate([x, y])[known], design, donor), [0, 1])
+
+    design = f"{n} pairs, {100 * lost:.0f} % of treated lost"
+    return [
+        line("paired t", design, complete, EFFECT, runs),
+        line("mixed model of all donors, Kenward–Roger", design, model, EFFECT, runs // 5),
+    ]
+
+
+def standardised_lines(n: int, m: int, runs: int) -> list[Line]:
+    """Standardised sizes that are no mean: Hedges g of groups, matched rank-biserial of pairs."""
+
+    def g(rng: np.random.Generator, effect: float) -> Estimate:
+        return groups.hedges_g(rng.normal(1, 1, n), rng.normal(0, 1, m))
+
+    def matched(rng: np.random.Generator, effect: float) -> Estimate:
+        found = paired.rank_biserial(rng.normal(EFFECT, CHANGE, n))
+        if np.isnan(found.low):
+            raise NotEstimable("not_estimable", found.note)
+        return found
+
+    truth = float(2 * norm.cdf(np.sqrt(2) * EFFECT / CHANGE) - 1)
+    return [
+        line("Hedges g, noncentral t", f"{n} v {m}", g, 1.0, runs, has_p=False),
+        line("matched rank-biserial, Fisher z", f"{n} pairs", matched, truth, runs, has_p=False),
+    ]
+
+
+def detection_lines(n: int, m: int, runs: int) -> list[Line]:
+    """Detected or not: 30 % without, 70 % with; conditional odds, exact."""
+    odds = 2 * float(np.log(0.7 / 0.3))
+
+    def share(effect: float) -> float:
+        return 0.7 if effect else 0.3
+
+    def in_pairs(rng: np.random.Generator, effect: float) -> Estimate:
+        return censored.mcnemar(rng.random(n) < 0.3, rng.random(n) < share(effect))
+
+    def in_groups(rng: np.random.Generator, effect: float) -> Estimate:
+        return censored.fisher(rng.random(n) < share(effect), rng.random(m) < 0.3)
+
+    return [
+        line("exact McNemar, detected or not", f"{n} pairs", in_pairs, odds, runs),
+        line("Fisher exact, detected or not", f"{n} v {m}", in_groups, odds, runs),
+    ]
+
+
+def bounded_change_lines(n: int, m: int, share: float, runs: int) -> list[Line]:
+    """What bounds ask of an interaction, and the differences with bounds that stand beside pairs."""
+    wide = float(np.hypot(LEVEL, CHANGE))
+
+    def part(values: np.ndarray, limit: float, first: str) -> pd.DataFrame:
+        low, high = bounded(values, limit)
+        seen = values >= limit
+        columns = {"value": np.where(seen, values, np.nan), "lower": low, "upper": high, "detected": seen}
+        names = [f"{first}{i:02d}" for i in range(len(values))]
+        return pd.DataFrame({**columns, "half": high, "n_cultures": 1.0, "comparability": None}, index=names)
+
+    def interaction(rng: np.random.Generator, effect: float) -> Estimate:
+        limit = limit_of(share, (0, LEVEL), (effect, wide))
+        sick, well = pairs(rng, n, effect), pairs(rng, m, 0.0)
+        arms = [part(v, limit, "P") for v in sick] + [part(v, limit, "C") for v in well]
+        return compare.compare_changes(arms, 5, 0.95).primary
+
+    def differences(rng: np.random.Generator, effect: float) -> Estimate:
+        limit = limit_of(share, (0, LEVEL), (effect, wide))
+        return censored.difference_bounds(*(bounded(v, limit) for v in pairs(rng, n, effect)))
+
+    design = f"{100 * share:.0f} % below the limit"
+    return [
+        line("interaction, difference of likelihood changes", f"{n} v {m}, {design}", interaction, 1.0, runs // 5),
+        line("normal likelihood of differences with bounds", f"{n} pairs, {design}", differences, EFFECT, runs // 5),
+    ]
+
+
+def design_lines(runs: int) -> list[Line]:
+    """Lots as a fixed factor, slopes over three doses, co-culture beyond the sum over four batches."""
+
+    def lot(rng: np.random.Generator, effect: float) -> Estimate:
+        names = [f"P{i:02d}" for i in range(13)]
+        lots = pd.DataFrame({"msc_lot_id": ["L1"] * 7 + ["L2"] * 6}, index=names)
+        change = pd.Series(rng.normal(effect, CHANGE, 13) + (lots["msc_lot_id"] == "L2").to_numpy(), index=names)
+        return compare.by_lot(change, lots, 0.95)[0]
+
+    def slope(rng: np.random.Generator, effect: float) -> Estimate:
+        own = rng.normal(0, LEVEL, (8, 1)) + rng.normal(effect, 0.3, (8, 1)) * np.arange(3)
+        return trend(pd.DataFrame(own + rng.normal(0, 0.3, (8, 3)), columns=[1.0, 2.0, 4.0]))[0]
+
+    def beyond(rng: np.random.Generator, effect: float) -> Estimate:
+        batch = np.repeat([1, 2, 3, 4], 3)
+        of_batch = rng.normal(0, 0.3, 4)[batch - 1]
+        rows = pd.DataFrame({"donor_id": [f"P{i:02d}" for i in range(12)], "batch_day": batch, "n_cultures": 1})
+        rows = rows.assign(msc_lot_id="L1", timepoint_h=24.0, unit="pg/ml", censoring="none")
+        alone = rows.drop_duplicates("batch_day").assign(value=50.0)
+        macrophages = rows.assign(value=2 ** rng.normal(6, LEVEL, 12))
+        total = macrophages["value"] + 50
+        return beyond_additive(
+            rows.assign(value=total * 2 ** (effect + of_batch + rng.normal(0, 0.5, 12))), macrophages, alone
+        ).found
+
+    return [
+        line("one MSC lot of two, common spread", "7 and 6 donors", lot, EFFECT, runs),
+        line("slope per doubling, t over donors", "8 donors, 3 doses", slope, 0.3, runs),
+        line("co-culture beyond the sum, t over batches", "12 donors, 4 batches", beyond, EFFECT, runs // 5),
+    ]
+
+
 def group_lines(n: int, m: int, ratio: float, runs: int) -> list[Line]:
     """Two groups, the second with `ratio` times the spread of the first."""
     makers = {
@@ -144,8 +271,6 @@ def group_lines(n: int, m: int, ratio: float, runs: int) -> list[Line]:
 
     def relative(rng: np.random.Generator, effect: float) -> Estimate:
         return groups.brunner_munzel(rng.normal(effect, 1, n), rng.normal(0, ratio, m))
-
-    from scipy.stats import norm
 
     truth = float(norm.cdf(0.8 / np.hypot(1, ratio)))
 
@@ -242,10 +367,15 @@ def main() -> None:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
     warnings.simplefilter("ignore")
     tasks = [delayed(paired_lines)(n, runs) for n in (6, 13, 26)]
+    tasks += [delayed(lost_lines)(n, 0.2, runs) for n in (13, 26)]
     tasks += [delayed(effect_size_lines)(n, runs) for n in (13, 26)]
+    tasks += [delayed(standardised_lines)(n, m, runs) for n, m in ((13, 13), (18, 8))]
+    tasks += [delayed(detection_lines)(n, m, runs) for n, m in ((13, 13), (18, 8))]
     tasks += [delayed(bounded_lines)(n, s, runs) for n in (13, 26) for s in (0.2, 0.4)]
     tasks += [delayed(group_lines)(n, m, r, runs) for n, m, r in ((18, 8, 1), (18, 8, 2), (13, 13, 1))]
     tasks += [delayed(bounded_group_lines)(n, m, s, runs) for n, m in ((18, 8), (13, 13)) for s in (0.2, 0.4)]
+    tasks += [delayed(bounded_change_lines)(n, m, s, runs) for n, m in ((18, 8), (13, 13)) for s in (0.2, 0.4)]
+    tasks += [delayed(design_lines)(runs)]
     tasks += [delayed(interaction_lines)(18, 8, lost, runs) for lost in (0.0, 0.2)]
     tasks += [
         delayed(gap_lines)(n, m, g, runs) for n, m, g in ((13, 13, 3), (13, 13, 1.5), (18, 8, 1.5), (13, 13, 0.5))
