@@ -84,6 +84,18 @@ def plate(drlumi: bytes) -> Plate:
 # ---- the real cytokine plate
 
 
+def commented(folder: Path) -> dict[str, set[tuple[str, str]]]:
+    """Wells and analytes by the text of their comment, straight from the lines of the file."""
+    lines = (folder / "xponent" / "drLumi_plate1.csv").read_text(encoding="utf-8-sig").splitlines()[945:1042]
+    heads, *rows = (row for row in csv.reader(lines) if any(row))
+    found: dict[str, set[tuple[str, str]]] = {}
+    for row in rows:
+        for analyte, text in zip(heads[2:], row[2:], strict=True):
+            if text:
+                found.setdefault(text, set()).add((re.sub(r".*,|\)", "", row[0]), analyte))
+    return found
+
+
 def test_every_well_and_analyte_as_another_parser_read_it(folder: Path, plate: Plate) -> None:
     tidy = pd.read_csv(folder / "reference" / "xponent_drlumi_plate1_tidy.csv", dtype=str, keep_default_na=False)
     wells = plate.wells
@@ -96,7 +108,11 @@ def test_every_well_and_analyte_as_another_parser_read_it(folder: Path, plate: P
         np.testing.assert_array_equal(wells[ours], pd.to_numeric(tidy[theirs]), err_msg=ours)
     printed = tidy["vendor_result"]
     sign = printed.str[0].map({"<": "below", ">": "above", "N": "not_available"}).fillna("measured")
-    assert wells["state"].tolist() == sign.tolist()
+    beyond = [
+        (well, analyte) in commented(folder)["Extrapolated"] for well, analyte in wells[["well", "analyte"]].values
+    ]
+    assert set(sign[beyond]) == {"measured"} and sum(beyond) == 178
+    assert wells["state"].tolist() == sign.mask(beyond, "extrapolated").tolist()
     np.testing.assert_array_equal(wells["conc"], [float(text.lstrip("<> ")) for text in printed])
     standards, controls = (wells["role"] == role for role in ("standard", "control"))
     np.testing.assert_array_equal(wells["expected"][standards], pd.to_numeric(tidy["exp_conc_as_printed"][standards]))
@@ -109,8 +125,10 @@ def test_roles_levels_and_flags(plate: Plate) -> None:
     assert wells["role"].value_counts().to_dict() == {"sample": 71, "standard": 17, "control": 6, "blank": 2}
     assert wells["level"][["A2", "H4", "B1", "A1"]].tolist() == [1, 1, 1, pd.NA]
     flagged = plate.wells.dropna(subset="flag")
-    assert (flagged["well"] == "B9").all() and len(flagged) == 30
-    assert flagged["flag"].iloc[0].startswith("Warning: The acquisition had at least one region")
+    controls = flagged["role"] == "control"
+    assert (flagged["well"] == "B9")[~controls].all() and len(flagged) == 30 + 6 * 30
+    assert flagged.loc[~controls, "flag"].str.startswith("Warning: The acquisition had at least one region").all()
+    assert set(flagged.loc[controls, "flag"]) == {"Control Failed."}
 
 
 def test_the_lost_decimal_points_stay_as_printed(folder: Path, plate: Plate) -> None:
@@ -145,7 +163,7 @@ def test_printed_curves(folder: Path, plate: Plate) -> None:
 
 def test_the_printed_curves_give_the_printed_concentrations(plate: Plate) -> None:
     wells = plate.wells.merge(plate.curves, on="analyte")
-    wells = wells[wells["state"] == "measured"]
+    wells = wells[wells["state"].isin(["measured", "extrapolated"])]
     assert len(wells) == 2580
     ratio = (wells["d"] - wells["a"]) / (wells["net_mfi"] - wells["a"])
     conc = wells["c"] * (ratio ** (1 / wells["g"]) - 1) ** (1 / wells["b"]) * wells["dilution"].fillna(1)
@@ -476,10 +494,68 @@ def changed(data: bytes, line: int, cell: int, value: str) -> tuple[str, str]:
 
 
 def test_unknown_blocks_are_named(drlumi: bytes, plate: Plate) -> None:
-    other = one(drlumi.decode().replace("DataType:,Comments", "DataType:,Median 13800138000"))
+    other = one(drlumi.decode().replace("DataType:,Range", "DataType:,Median 13800138000"))
     (problem,) = [p for p in other.problems if p.code == "unknown-block"]
-    assert problem.row == 945 and problem.found.startswith("Median") and "13800138000" not in str(problem)
+    assert problem.row == 454 and problem.found.startswith("Median") and "13800138000" not in str(problem)
     assert_same(plate, other)
+
+
+# ---- comments
+
+
+def test_an_average_is_extrapolated_where_a_well_of_it_is(drlumi: bytes) -> None:
+    text = drlumi.decode()
+    row = next(line for line in text.splitlines() if line.startswith('"2(1,B1)",Control1,Control Failed.'))
+    plate = one(text.replace(row, row.replace("Control Failed.", "Extrapolated", 1)))
+    wells, averages = cells(plate), plate.averages.set_index(["sample", "analyte"])
+    assert wells.loc[[("B1", "FGF"), ("G10", "FGF"), ("B1", "IL1B")], "state"].tolist() == [
+        "extrapolated", "measured", "measured",
+    ]  # fmt: skip
+    assert averages.loc[("Control1", "FGF"), "state"] == "extrapolated"
+    assert averages.loc[("Control1", "IL1B"), "state"] == "measured"
+
+
+def test_other_comments_stand_beside_the_warning_of_their_well(drlumi: bytes) -> None:
+    rows = table(drlumi)
+    line = next(i for i, row in enumerate(rows) if row and row[0].endswith(",B9)") and i > 946)
+    rows[line][3] = "Outlier"
+    flags = cells(one(written(rows)))["flag"]
+    assert flags["B9", "IL1B"].startswith("Warning:") and flags["B9", "IL1B"].endswith("; Outlier")
+    assert not flags["B9", "FGF"].endswith("Outlier")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda row: [row[0], "another", *row[2:]], lambda row: ["?", *row[1:]], lambda row: row[:5] + row[6:]],
+    ids=["sample", "well", "a cell lost"],
+)
+def test_comments_that_cannot_be_placed_leave_the_state_open(
+    drlumi: bytes, plate: Plate, change: Callable[[list[str]], list[str]]
+) -> None:
+    rows = table(drlumi)
+    assert rows[948][0] == "3(1,C1)" and "Extrapolated" in rows[948]
+    rows[948] = change(rows[948])
+    other = one(written(rows))
+    (problem,) = [p for p in told(other.problems) if p.code == "comments-not-read"]
+    assert (problem.severity, problem.row, problem.column) == ("warning", 949, "Comments")
+    before, after = plate.wells, other.wells
+    here = after["well"] == "C1"
+    assert after.loc[~here].equals(before.loc[~here])
+    numbers = before.loc[here, "state"].isin(["measured", "extrapolated"])
+    assert (after.loc[here, "state"][numbers] == "not_available").all() and numbers.any()
+    assert after.loc[here, "conc"].equals(before.loc[here, "conc"])
+
+
+def test_a_file_cut_before_its_comments_says_nothing_of_extrapolation(drlumi: bytes) -> None:
+    cut = one(drlumi[: drlumi.index(b"DataType:,Comments")])
+    assert set(cut.wells["state"]) == {"below", "above", "not_available"}
+    assert "no-end-mark" in codes(cut.problems)
+
+
+def test_a_whole_file_without_comments_keeps_its_numbers_as_they_are(drlumi: bytes) -> None:
+    text = drlumi.decode()
+    start, end = text.index("DataType:,Comments"), text.index("DataType:,Units")
+    assert "extrapolated" not in set(one(text[:start] + text[end:]).wells["state"])
 
 
 def test_counts_are_whole(drlumi: bytes) -> None:

@@ -47,9 +47,11 @@ _OF_ANALYTES = {
 }
 """Blocks of one column per analyte, and what their rows may be called."""
 _READ = (*_OF_WELLS, *_OF_ANALYTES, *_OF_REAGENTS, *_OF_GROUPS)
-_WARNINGS = "warnings/errors"
+_WARNINGS, _COMMENTS = "warnings/errors", "comments"
+_BEYOND = re.compile("extrapolat", re.I)
+"""What xPONENT writes into Comments where a concentration lies beyond the standards, its Result a plain number."""
 _OTHER_STATISTICS = frozenset(
-    {"mean", "peak", "stddev", "range", "comments", "acquisitiontime"}
+    {"mean", "peak", "stddev", "range", "acquisitiontime"}
     | {f"trimmed{name}" for name in ("count", "mean", "%cv", "peak", "standarddeviation", "stddev")}
 )
 _NOT_KEPT = _OTHER_STATISTICS | {"avgrange", "auditlogs"}
@@ -167,6 +169,8 @@ Grids = Mapping[str, list[_Grid]]
 WellRows = Mapping[str, Mapping[Spot, Row]]
 Reagents = Mapping[tuple[str, str], Mapping[str, np.ndarray]]
 Facts = Mapping[str, Mapping[str, Row]]
+Comments = Mapping[Spot, list[str]]
+"""Text of the Comments block for every analyte of a well."""
 
 
 def is_xponent(text: str) -> bool:
@@ -193,7 +197,8 @@ def read_xponent(text: str, file: str) -> list[Plate]:
     Returns
     -------
     One plate for every plate number in the Location cells, usually one. `wells` holds Median, Net MFI, Count, %CV
-    of the beads, Result, % Recovery and Dilution Factor; `averages` Avg Net MFI, Avg Result and %CV Replicates;
+    of the beads, Result, % Recovery and Dilution Factor, and a Result that Comments calls extrapolated has that state;
+    other comments and warnings stand in `flag`; `averages` Avg Net MFI, Avg Result and %CV Replicates;
     `curves` Coefficient A, B, C, D, F as a, d, c, b, g. Dates, operator, computer and serial number are not kept.
 
     Raises
@@ -223,8 +228,9 @@ def read_xponent(text: str, file: str) -> list[Plate]:
     reagents = _reagents(grids, key, log)
     if not ended:
         _say_end(blocks[-1], cut, samples, log)
-    wells = _wells(rows, samples, reagents, _flags(blocks, samples, log), key, log)
-    averages = _averages(_groups(grids, samples, key, log), list(wells), reagents, key, log)
+    said = _comments(blocks, samples, ended, key, log)
+    wells = _wells(rows, samples, reagents, _marks(_flags(blocks, samples, log), said, samples, key), said, key, log)
+    averages = _averages(_groups(grids, samples, key, log), list(wells), reagents, said, key, log)
     standards, curves, analytes = _standards(reagents, key), _curves(facts, key, log), _analytes(facts, key, log)
     return [
         Plate(plate, "xponent", software, wells[plate], averages[plate], standards, curves, analytes, log.about(plate))
@@ -312,7 +318,7 @@ def _begun(line: Line, log: Log) -> _Block:
     if not name:
         message = "This block does not say what it holds; its rows are not read."
         log.say("error", "block-without-name", message, row=line.number, expected="DataType:, Median")
-    elif kind not in _READ and kind not in _NOT_KEPT and kind != _WARNINGS:
+    elif kind not in _READ and kind not in _NOT_KEPT and kind not in (_WARNINGS, _COMMENTS):
         message = "This kind of block is not known; its rows are not read."
         log.say("warning", "unknown-block", message, LOOK, row=line.number, column="DataType:", found=name)
     return _Block(kind, name, line.number)
@@ -711,6 +717,75 @@ def _flags(blocks: list[_Block], samples: Mapping[Spot, str], log: Log) -> dict[
     return {spot: "; ".join(dict.fromkeys(texts)) for spot, texts in flags.items()}
 
 
+def _comments(blocks: list[_Block], samples: Mapping[Spot, str], ended: bool, key: _Key, log: Log) -> Comments | None:
+    """What the Comments blocks say of each well and analyte; a row that cannot be placed is said and left out.
+
+    None where a whole file has no such block, so that nothing is said of any concentration.
+    """
+    own = [block for block in blocks if block.kind == _COMMENTS]
+    found: dict[Spot, list[str]] = {}
+    for block in own:
+        heads = [cell.strip() for cell in block.header.cells] if block.header and block.header.whole else []
+        while heads and not heads[-1]:
+            heads.pop()
+        columns = _columns(heads, 2)
+        if [head.casefold() for head in heads[:2]] != ["location", "sample"] or not set(key.names) <= columns.keys():
+            _say_unplaced(block, block.line, "", log)
+            continue
+        lines = [_joined(line) for line in block.rows]
+        # a file that keeps its empty cells has them in every row; one that does not may stop a row anywhere
+        padded = any(len(line.cells) >= len(heads) and not line.cells[-1].strip() for line in lines)
+        width = Counter(len(line.cells) for line in lines).most_common(1)[0][0] if padded else 0
+        for line in lines:
+            texts = [cell.strip() for cell in line.cells]
+            match = _LOCATION.fullmatch(texts[0])
+            spot = (int(match[2]), f"{match[3].upper()}{match[4]}") if match else (0, "")
+            fits = len(texts) >= width or not any(texts[2:])
+            known = samples.get(spot) == "".join(texts[1:2]) and spot not in found
+            if line.whole and fits and known and not any(texts[len(heads) :]):
+                texts += [""] * (len(heads) - len(texts))
+                found[spot] = [texts[columns[name]] for name in key.names]
+            else:
+                _say_unplaced(block, line.number, texts[0], log)
+    return found if own or not ended else None
+
+
+def _say_unplaced(block: _Block, row: int, found: str, log: Log) -> None:
+    message = "These comments cannot be placed; which concentrations the instrument's software extrapolated stays open."
+    log.say("warning", "comments-not-read", message, row=row, column=block.name, found=found)
+
+
+def _marks(flags: Mapping[Spot, str], said: Comments | None, samples: Mapping[Spot, str], key: _Key) -> np.ndarray:
+    """Warnings of the well and comments on the analyte, wells × analytes.
+
+    That a concentration is extrapolated is its state, and no mark.
+    """
+    table = np.full((len(samples), len(key.names)), None, dtype=object)
+    for i, spot in enumerate(samples):
+        table[i] = flags.get(spot)
+        for j, text in enumerate((said or {}).get(spot, ())):
+            if text and not _BEYOND.search(text):
+                table[i, j] = "; ".join(filter(None, (flags.get(spot), text)))
+    return table
+
+
+def _stated(states: np.ndarray, of_rows: Sequence[Sequence[Spot]], said: Comments | None) -> np.ndarray:
+    """States of rows × analytes: a plain number is extrapolated where a comment on one of its wells says so.
+
+    Where the comments of a well are lost, nobody knows, and its plain numbers have no state.
+    """
+    out = states.copy()
+    for i, spots in enumerate(of_rows if said is not None else ()):
+        for spot in spots:
+            texts = (said or {}).get(spot)
+            if texts is None:
+                out[i, states[i] == "measured"] = "not_available"
+            elif any(texts):
+                beyond = np.array([bool(_BEYOND.search(text)) for text in texts])
+                out[i, beyond & (out[i] == "measured")] = "extrapolated"
+    return out
+
+
 # ---- tables
 
 
@@ -740,14 +815,21 @@ def _role(sample: str, reagents: Reagents) -> tuple[str, int | None]:
 
 
 def _wells(
-    rows: WellRows, samples: Mapping[Spot, str], reagents: Reagents, flags: Mapping[Spot, str], key: _Key, log: Log
+    rows: WellRows,
+    samples: Mapping[Spot, str],
+    reagents: Reagents,
+    marks: np.ndarray,
+    said: Comments | None,
+    key: _Key,
+    log: Log,
 ) -> dict[int, pd.DataFrame]:
     """Tables of wells, by plate."""
     tables: dict[str, np.ndarray] = {}
     for kind, column in _OF_WELLS.items():
         of_spots = [(spot[0], rows.get(kind, {}).get(spot)) for spot in samples]
         if column == "conc":
-            tables["conc"], tables["state"] = _concentrations(of_spots, key, log)
+            tables["conc"], states = _concentrations(of_spots, key, log)
+            tables["state"] = _stated(states, [[spot] for spot in samples], said)
         elif column == "dilution":
             tables["dilution"] = np.repeat(numbers(of_spots, _DILUTION[:1], key.decimal, log), len(key.names), axis=1)
         else:
@@ -762,8 +844,9 @@ def _wells(
     by_plate: dict[int, list[int]] = {}
     for i, (plate, _) in enumerate(samples):
         by_plate.setdefault(plate, []).append(i)
-    records = [(spot[1], sample, *roles[sample], flags.get(spot)) for spot, sample in samples.items()]
-    heads = ("well", "sample", "role", "level", "flag")
+    tables["flag"] = marks
+    records = [(spot[1], sample, *roles[sample]) for spot, sample in samples.items()]
+    heads = ("well", "sample", "role", "level")
     return {
         plate: long_table(
             heads, [records[i] for i in here], {name: of[here] for name, of in tables.items()}, key.labels
@@ -843,14 +926,15 @@ def _groups(grids: Grids, samples: Mapping[Spot, str], key: _Key, log: Log) -> l
 
 
 def _averages(
-    groups: list[_Group], plates: list[int], reagents: Reagents, key: _Key, log: Log
+    groups: list[_Group], plates: list[int], reagents: Reagents, said: Comments | None, key: _Key, log: Log
 ) -> dict[int, pd.DataFrame]:
     """Tables of printed averages, by plate; one that belongs to no well goes with the first plate."""
     tables: dict[str, np.ndarray] = {}
     for kind, column in _OF_GROUPS.items():
         of_groups = [(group.spots[0][0] if group.spots else None, group.rows.get(kind)) for group in groups]
         if column == "conc":
-            tables["conc"], tables["state"] = _concentrations(of_groups, key, log)
+            tables["conc"], states = _concentrations(of_groups, key, log)
+            tables["state"] = _stated(states, [group.spots for group in groups], said)
         else:
             tables[column] = numbers(of_groups, key.labels, key.decimal, log)
     if any(len({plate for plate, _ in group.spots}) > 1 for group in groups):

@@ -52,7 +52,7 @@ def plate_wells(path: Path, layout: str = "") -> tuple[pd.DataFrame, list[Proble
                 sample_id=wells["sample"].map(privacy.mask, na_action="ignore"),
                 vendor_conc_pg_ml=wells["conc"],
                 vendor_state=wells["state"],
-                qc=wells["flag"],
+                qc=wells["flag"].map(privacy.mask, na_action="ignore"),
                 state=pd.NA,
             )
         )
