@@ -80,7 +80,8 @@ def simulated_readouts(
 def controls_of(readouts: pd.DataFrame, value: float = 20.0) -> pd.DataFrame:
     """MSC-alone wells of every batch."""
     wells = readouts[["batch_day", "timepoint_h", "assay", "readout", "unit"]].drop_duplicates()
-    return wells.assign(condition="msc", msc_lot_id="", value=value, censoring="none", n_cultures=2)
+    ends = {"lower": np.nan, "upper": np.nan}
+    return wells.assign(condition="msc", msc_lot_id="", value=value, censoring="none", n_cultures=2, **ends)
 
 
 def donors_of(readouts: pd.DataFrame) -> pd.DataFrame:

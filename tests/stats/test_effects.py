@@ -12,7 +12,9 @@ from scipy import stats
 
 from helpers.core.numbers import show
 from helpers.core.schemas import output_tables
+from helpers.stats.additive import widest_t
 from helpers.stats.effects import Effects, effects
+from helpers.stats.paired import paired_t
 from helpers.stats.plan import Contrast, Family, Plan, Readout
 from helpers.stats.sentences import primary_changes
 from helpers.stats.words import methods
@@ -402,6 +404,53 @@ def test_beyond_additive_is_refused_for_bounds_and_without_a_match(
         found = effects(readouts, wells, donors(readouts), plan)
         refused = row(found, "beyond_additive:am_msc:am:apap")
         assert refused["status"] == "not_estimable" and word in refused["note"]
+
+
+@pytest.mark.parametrize("below", ["msc", "am"])
+def test_beyond_additive_keeps_both_ends_of_what_lies_below_a_limit(
+    make: Make, controls: Make, donors: Make, plan: Plan, below: str
+) -> None:
+    readouts, wells = make(), controls(make())
+    if below == "msc":
+        wells = wells.assign(censoring="left", value=np.nan, upper=20.0)
+    else:
+        few = (readouts["condition"] == "am") & (readouts["batch_day"] == readouts["batch_day"].min())
+        readouts = readouts.assign(
+            upper=readouts["value"].where(few), censoring=readouts["censoring"].mask(few, "left")
+        ).assign(value=readouts["value"].mask(few))
+    found = row(effects(readouts, wells, donors(readouts), plan), "beyond_additive:am_msc:am:apap")
+    assert found["status"] == "ok" and found["n_censored"] > 0
+    assert "widest within the limits" in found["method"] and "the mean is between" in found["note"]
+    for share in (0.01, 0.5, 1.0):  # whatever the values were, their own interval lies within
+        known = wells.assign(censoring="none", value=wells["value"].fillna(wells["upper"] * share))
+        filled = readouts.assign(censoring="none", value=readouts["value"].fillna(readouts["upper"] * share))
+        one = row(effects(filled, known, donors(filled), plan), "beyond_additive:am_msc:am:apap")
+        assert found["ci_low"] <= one["ci_low"] + 1e-9 and one["ci_high"] <= found["ci_high"] + 1e-9
+        assert one["p"] <= found["p"] + 1e-12
+        assert found["df"] == one["df"]
+
+
+def test_a_co_culture_below_its_limit_has_no_ratio_to_the_sum(
+    make: Make, controls: Make, donors: Make, plan: Plan
+) -> None:
+    readouts = make()
+    first = (readouts["condition"] == "am_msc") & (readouts["donor_id"] == "P01")
+    readouts = readouts.assign(upper=readouts["value"].where(first), censoring=np.where(first, "left", "none"))
+    found = row(effects(readouts, controls(readouts), donors(readouts), plan), "beyond_additive:am_msc:am:apap")
+    assert found["status"] == "not_estimable" and "In 1 of 13 co-cultures" in found["note"]
+
+
+def test_the_widest_t_holds_every_t_within_the_ends() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(50):
+        low = rng.normal(0.3, 1, 6)
+        high = low + np.where(rng.random(6) < 0.6, rng.exponential(0.5, 6), 0.0)
+        widest = widest_t(low, high)
+        inside = [paired_t(rng.uniform(low, high)) for _ in range(40)]
+        assert min(one.low for one in inside) >= widest.low - 1e-9
+        assert max(one.high for one in inside) <= widest.high + 1e-9
+        assert max(one.p for one in inside) <= widest.p + 1e-9
+    assert widest_t(low, low) == paired_t(low)
 
 
 def doses(readouts: pd.DataFrame) -> tuple[pd.DataFrame, Contrast]:

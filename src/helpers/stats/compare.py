@@ -522,5 +522,8 @@ def compare_with_sum(
     beyond = beyond_additive(together, macrophages, msc_alone, level)
     found, n = beyond.found, len(beyond.donors)
     return Comparison(
-        _few(found, int(found.df) + 1, fewest, "batches"), _nothing, None, Tally(n, n, beyond.n_cultures, 0)
+        _few(found, int(found.df) + 1, fewest, "batches"),
+        _nothing,
+        None,
+        Tally(n, n, beyond.n_cultures, beyond.n_bounded),
     )
