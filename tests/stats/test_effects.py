@@ -254,6 +254,21 @@ def test_up_to_half_beyond_a_limit_is_a_likelihood(make: Make, run: Callable[...
     assert any("one common limit" in m for m in methods) and any("halved" in m for m in methods)
 
 
+def test_primary_readouts_with_bounds_are_fitted_without_each_donor(make: Make, run: Callable[..., Effects]) -> None:
+    table = make(n_apap=18, n_control=12, censored=0.2, gap=0.0)
+    planned = {("cytokines", "IL-6"): Readout("IL-6", "cytokines", "log2", role="primary")}
+    found = run(table, readouts=planned)
+    for contrast in (MSC, GAP, DIFFERENCE):
+        own = row(found, contrast)
+        assert "likelihood" in own["method"]
+        assert own["loo_low"] < own["estimate"] < own["loo_high"]
+    others = found.effects[(found.effects["readout"] == "TNF") & (found.effects["n_censored"] > 0)]
+    assert others["loo_low"].isna().all()
+    left = [row(run(table[table["donor_id"] != d], readouts=planned), MSC)["estimate"] for d in ("P02", "P11")]
+    own = row(found, MSC)
+    assert own["loo_low"] <= min(left) + 1e-6 and max(left) <= own["loo_high"] + 1e-6
+
+
 def test_more_than_half_beyond_a_limit_is_detection(make: Make, run: Callable[..., Effects]) -> None:
     found = run(make(n_apap=18, n_control=12, censored=0.65, gap=0.0)).effects
     own = found[found["contrast"].isin(["msc_effect", "group_gap"]) & (found["status"] == "ok")]
@@ -471,6 +486,43 @@ def test_zero_dose_is_a_level_of_its_own(make: Make, run: Callable[..., Effects]
     assert slope["estimate"] == pytest.approx(0.3, abs=0.03), "the step from none does not bend the slope"
     step = found.sensitivity[found.sensitivity["method"].str.contains("none to the lowest")]
     assert step["estimate"].tolist() == pytest.approx([1.0] * 3, abs=0.03)
+
+
+@pytest.mark.parametrize("reference", ["am", ""])
+def test_a_trend_goes_over_hours_of_culture_too(make: Make, run: Callable[..., Effects], reference: str) -> None:
+    base, rng = make(), np.random.default_rng(7)
+    parts = [base.assign(timepoint_h=float(h)) for h in (0, 12, 24, 48)]
+    for part, change in zip(parts, (0.0, 1.0, 1.25, 1.5), strict=True):  # a step of 1, then 0.25 a doubling
+        treated = part["condition"] == "am_msc"
+        part["value"] = base["value"].where(~treated, part["value"] * 2 ** (change + rng.normal(0, 0.02, len(part))))
+    contrast = Contrast("trend", "am_msc", reference, "apap", over_time=True)
+    found = run(pd.concat(parts), contrasts=(contrast,))
+    slope = row(found, contrast.contrast_id)
+    assert slope["estimate"] == pytest.approx(0.25, abs=0.03) and slope["n_pairs"] == 13
+    assert pd.isna(slope["timepoint_h"]) and "levels 12, 24, 48" in slope["note"]
+    step = found.sensitivity[found.sensitivity["method"].str.contains("none to the lowest")]
+    assert step["estimate"].tolist() == pytest.approx([1.0] * 3, abs=0.03)
+
+
+def test_study_yaml_can_ask_for_a_trend_over_time(config: Config) -> None:
+    asked = {**config.settings, "contrasts": [{"name": "trend", "treatment": "am_msc", "over": "time"}]}
+    found = Plan.from_config(Config.from_settings(asked)).contrasts
+    assert [c.contrast_id for c in found] == ["trend:am_msc:am:apap:time", "trend:am_msc:am:control:time"]
+
+
+def test_a_readout_that_was_planned_and_not_measured_stays_a_row(make: Make, run: Callable[..., Effects]) -> None:
+    planned = {
+        k: Readout(k[1], k[0], "log2", role="primary") for k in (("cytokines", "IL-8"), ("phagocytosis", "bead"))
+    }
+    found = run(make(), readouts=planned).effects
+    lost = found[found["readout"] == "IL-8"]
+    assert set(lost["contrast"]) == {"msc_effect", "group_gap", "interaction", "gap_closed", "positive_control"} | {
+        "beyond_additive"
+    }
+    assert set(found.loc[found["readout"] == "bead", "contrast"]) == {"msc_effect"}, "of an assay nobody did"
+    lost = found[found["readout"].isin(["IL-8", "bead"])]
+    assert (lost["status"] == "no_data").all() and (lost["role"] == "primary").all() and lost["p"].isna().all()
+    assert lost["note"].str.startswith("No donor of").all()
 
 
 def test_a_series_of_doses_is_found_in_study_yaml(config: Config) -> None:

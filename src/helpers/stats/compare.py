@@ -43,6 +43,8 @@ class Comparison:
         How many of what.
     left_out
         Estimate without each donor in turn, by donor.
+    refitted
+        Computes `left_out` where that takes a fit a donor; for those who need it.
     values
         What max-T needs: differences by donor, or values of first and second group; empty with bounds.
     ratio_kind
@@ -54,6 +56,7 @@ class Comparison:
     size: Estimate | None
     tally: Tally
     left_out: dict[str, float] = field(default_factory=dict)
+    refitted: Callable[[], dict[str, float]] = dict
     values: tuple[pd.Series, ...] = ()
     ratio_kind: str = ""
 
@@ -75,6 +78,15 @@ def _facts(*arms: pd.DataFrame) -> tuple[int, int, int]:
     cultures = sum(int(np.nansum(a["n_cultures"].to_numpy())) for a in arms)
     bounded = sum(int((a["lower"].to_numpy() != a["upper"].to_numpy()).sum()) for a in arms)
     return len(donors), cultures, bounded
+
+
+def _without_one(donors: pd.Index, estimate: Callable[[np.ndarray], Estimate]) -> dict[str, float]:
+    """Estimate without each donor in turn, where there is one; `estimate` gets which rows are kept."""
+    found = {}
+    for donor in donors:
+        for one in _maybe(lambda donor=donor: estimate(donors != donor)):  # type: ignore[misc]
+            found[str(donor)] = one.estimate
+    return found
 
 
 def _at_least(n: int, fewest: int, what: str) -> None:
@@ -222,7 +234,10 @@ def _bounded_pairs(r: pd.DataFrame, t: pd.DataFrame, fewest: int, level: float, 
             *_maybe(lambda: _named(paired.paired_t(t["half"] - r["half"], level), HALVED)),
         ]
 
-    return Comparison(primary, more, None, tally)
+    def without(kept: np.ndarray) -> Estimate:
+        return censored.paired_likelihood(limits(r[kept]), limits(t[kept]), level)
+
+    return Comparison(primary, more, None, tally, refitted=lambda: _without_one(r.index, without))
 
 
 HALVED = "limit halved, for comparison only"
@@ -340,7 +355,12 @@ def _bounded_groups(first: pd.DataFrame, second: pd.DataFrame, fewest: int, leve
             *_maybe(lambda: _named(groups.welch(first["half"], second["half"], level), HALVED)),
         ]
 
-    return Comparison(primary, more, None, tally)
+    def without(kept: np.ndarray) -> Estimate:
+        sick, well = kept[: len(first)], kept[len(first) :]
+        return censored.group_likelihood(limits(first[sick]), limits(second[well]), level)
+
+    donors = first.index.append(second.index)
+    return Comparison(primary, more, None, tally, refitted=lambda: _without_one(donors, without))
 
 
 def _counted_groups(first: pd.DataFrame, second: pd.DataFrame) -> Estimate:
@@ -380,7 +400,18 @@ def compare_changes(arms: Sequence[pd.DataFrame], fewest: int, level: float) -> 
     few = min(map(len, both))
     if bounded:
         found = _bounded_changes(complete, level, bounded)
-        return Comparison(_few(found, few, fewest, "pairs in a group"), _nothing, None, tally)
+
+        def without(kept: np.ndarray) -> Estimate:
+            sick, well = kept[: len(both[0])], kept[len(both[0]) :]
+            return _bounded_changes([a[well if i > 1 else sick] for i, a in enumerate(complete)], level, bounded)
+
+        return Comparison(
+            _few(found, few, fewest, "pairs in a group"),
+            _nothing,
+            None,
+            tally,
+            refitted=lambda: _without_one(both[0].append(both[1]), without),
+        )
     x, y = (complete[i + 1]["value"] - complete[i]["value"] for i in (0, 2))
     size = _magnitude(*complete) if few else 0.0
     primary = replace(groups.welch(x, y, level, size), method="Welch t on donors' differences")
@@ -513,6 +544,33 @@ def compare_doses(arms: Sequence[tuple[float, pd.DataFrame]], fewest: int, level
         n_donors, int((values.loc[:, [d > 0 for d in values.columns]].notna().sum(axis=1) > 1).sum()), n_cultures, 0
     )
     return Comparison(_few(slope, tally.n_pairs or 0, fewest, "donors with a slope"), lambda: more, None, tally)
+
+
+def compare_times(arms: Sequence[tuple[float, Sequence[pd.DataFrame]]], fewest: int, level: float) -> Comparison:
+    """Trend over hours of the change of each donor, or of the treated values where no reference is named.
+
+    Parameters
+    ----------
+    arms
+        Hours with the reference, which may be empty throughout, and the treatment.
+    fewest, level
+        As in `compare_pairs`.
+    """
+    without = all(reference.empty for _, (reference, _) in arms)
+    return compare_doses([(hours, t if without else _changes(r, t)) for hours, (r, t) in arms], fewest, level)
+
+
+def _changes(reference: pd.DataFrame, treatment: pd.DataFrame) -> pd.DataFrame:
+    """An arm of changes of the donors that have both; a change is known where both values are."""
+    both = reference.index.intersection(treatment.index)
+    r, t = reference.loc[both], treatment.loc[both]
+    same_kit(r, t)
+    return t.assign(
+        value=t["value"] - r["value"],
+        lower=t["lower"] - r["upper"],
+        upper=t["upper"] - r["lower"],
+        n_cultures=t["n_cultures"] + r["n_cultures"],
+    )
 
 
 def compare_with_sum(

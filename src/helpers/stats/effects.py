@@ -86,6 +86,8 @@ class _Slice:
     raw: pd.DataFrame
     alone: pd.DataFrame
     key: dict[str, Any]
+    times: tuple[tuple[float, _Readings], ...] = ()
+    """Hours with their readings, for a trend over time."""
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -161,10 +163,13 @@ def _typed(table: pd.DataFrame, name: str) -> pd.DataFrame:
 def _slices(readouts: pd.DataFrame, cell_controls: pd.DataFrame, plan: Plan) -> Iterator[_Slice]:
     """Readouts by contrast, assay, name and time; a contrast sees only the conditions and groups it names.
 
-    A readout without any row for a contrast gives an empty slice, so that what was planned never vanishes; for
-    the default contrasts only where its assay has measured what they treat at all.
+    A readout without any row for a contrast gives an empty slice, so that what was planned never vanishes, not even
+    a readout that study.yaml names and nobody measured; for the default contrasts only where its assay has measured
+    what they treat at all.
     """
     by_name = {key: part for key, part in readouts.groupby(["assay", "readout"], sort=True)}
+    by_name |= {key: readouts.iloc[:0] for key in plan.readouts if key not in by_name}
+    by_name = dict(sorted(by_name.items()))
     alone = {key: part for key, part in cell_controls.groupby(["assay", "readout"], sort=False)}
     made: dict[tuple[str, ...], list[tuple[float, float, _Readings]]] = {}
     measured = set(zip(readouts["assay"], readouts["condition"], strict=True))
@@ -181,7 +186,11 @@ def _slices(readouts: pd.DataFrame, cell_controls: pd.DataFrame, plan: Plan) -> 
             which = (str(assay), str(name), visit, contrast.msc_lot_id)
             if which not in made:
                 made[which] = list(_times(part, plan, *which))
-            for hours, minutes, readings in made[which]:
+            if contrast.over_time:
+                over = list(_over_times(contrast, made[which], cell_controls.iloc[:0], *which[:3]))
+                found = bool(over)
+                yield from over
+            for hours, minutes, readings in () if contrast.over_time else made[which]:
                 raw = readings.raw
                 mine = (raw["condition"].isin(conditions) & raw["group"].isin(wanted)).to_numpy(dtype=bool)
                 if contrast.timepoint_h not in (None, hours) or not mine.any():
@@ -199,8 +208,34 @@ def _slices(readouts: pd.DataFrame, cell_controls: pd.DataFrame, plan: Plan) -> 
                 yield _Slice(contrast, _Readings(nothing, plan.several_lots), nothing, cell_controls.iloc[:0], key)
 
 
+def _over_times(
+    contrast: Contrast,
+    readings: list[tuple[float, float, _Readings]],
+    alone: pd.DataFrame,
+    assay: str,
+    name: str,
+    visit: str,
+) -> Iterator[_Slice]:
+    """One slice over all hours of culture, for each time of the assay itself."""
+    by_minutes: dict[float, list[tuple[float, _Readings]]] = {}
+    for hours, minutes, one in readings:
+        by_minutes.setdefault(NAN if pd.isna(minutes) else minutes, []).append((hours, one))
+    for minutes, times in by_minutes.items():
+        rows = pd.concat([one.raw for _, one in times])
+        conditions = [c for c in (contrast.treatment, contrast.reference) if c]
+        rows = rows[rows["condition"].isin(conditions) & (rows["group"] == contrast.group)]
+        if len(rows):
+            key = _key(contrast, rows, assay, name, visit, NAN, minutes)
+            yield _Slice(contrast, times[0][1], rows, alone, key, tuple(times))
+
+
 def _due(contrast: Contrast, assay: str, measured: set[tuple[str, str]]) -> bool:
-    """Whether an assay has measured what a default contrast treats: its condition, or two of its levels."""
+    """Whether an assay has measured what a default contrast treats: its condition, or two of its levels.
+
+    Of an assay that measured nothing at all, the effect of the treatment is due where the plan names a readout.
+    """
+    if assay not in {a for a, _ in measured}:
+        return contrast.name == "msc_effect"
     levels = dict(contrast.levels) or {contrast.treatment: 0.0}
     return sum((assay, c) in measured for c in levels) >= min(len(levels), 2)
 
@@ -231,8 +266,8 @@ def _key(
         "contrast": contrast.name,
         "assay": assay,
         "readout": name,
-        "unit": rows["unit"].iloc[0],
-        "scale": rows["scale"].iloc[0],
+        "unit": rows["unit"].iloc[0] if len(rows) else "",
+        "scale": rows["scale"].iloc[0] if len(rows) else "",
         "analysis_set": "all",
         "visit": visit,
         "group": contrast.groups,
@@ -264,6 +299,10 @@ def _compared(one: _Slice, of: Callable[[str, str], pd.DataFrame], plan: Plan) -
         untreated, treated = of(contrast.reference, contrast.group), of(contrast.treatment, contrast.group)
         control = of(contrast.reference, contrast.control)
         return compare.compare_gap_closed(untreated, treated, control, plan.fewest_donors, plan.level)
+    if contrast.over_time:
+        arms = [[r.arms.of(c, contrast.group) for c in (contrast.reference, contrast.treatment)] for _, r in one.times]
+        hours = [h for h, _ in one.times]
+        return compare.compare_times(list(zip(hours, arms, strict=True)), plan.fewest_donors, plan.level)
     if contrast.name == "trend":
         doses = [(0.0, of(contrast.reference, contrast.group))] + [
             (d, of(c, contrast.group)) for c, d in contrast.levels
@@ -298,6 +337,8 @@ def _row(one: _Slice, plan: Plan) -> tuple[Comparison | None, dict[str, Any], tu
     except NotEstimable as refused:
         row |= _counted(one) | {"status": refused.status, "note": str(refused), "ratio_kind": "none"}
         return None, row, refused.beside
+    if role == "primary" and len(one.raw):
+        result = replace(result, left_out=result.left_out or result.refitted())
     found, tally = result.primary, result.tally
     row |= {
         "n_donors": tally.n_donors,
@@ -483,8 +524,10 @@ def _sensitivity(one: _Slice, result: Comparison, donors: pd.DataFrame, plan: Pl
         ends = min(result.left_out.values()), max(result.left_out.values())
         most = max(result.left_out, key=lambda d: abs(result.left_out[d] - result.primary.estimate))
         note = f"Range of the estimate when one donor is left out; {most} moves it most. {moves(result.primary, ends)}"
+        if lost := (result.tally.n_pairs or result.tally.n_donors) - len(result.left_out):
+            note += f" Without any one of {lost} donors there is no estimate."
         rows.append(_line(one, Estimate(result.primary.estimate, *ends, "leave one donor out", note=note)))
-    if one.contrast.name == "beyond_additive":
+    if one.contrast.name == "beyond_additive" or one.contrast.over_time:
         return rows
     other = {"scale": one.readings.other_scale}
     for label, of, key in (

@@ -34,6 +34,9 @@ class Contrast:
         Condition with MSC alone, for ``beyond_additive``.
     levels
         Condition codes with their dose, for ``trend``; the reference is dose 0.
+    over_time
+        Whether a ``trend`` goes over the hours of culture: of the treatment's change, or of the treatment where there
+        is no reference.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Contrast:
     role: str = ""
     alone: str = ""
     levels: tuple[tuple[str, float], ...] = ()
+    over_time: bool = False
 
     @property
     def contrast_id(self) -> str:
@@ -57,7 +61,8 @@ class Contrast:
         >>> Contrast("msc_effect", "am_msc", "am", "apap").contrast_id
         'msc_effect:am_msc:am:apap'
         """
-        parts = (self.name, self.treatment, self.reference, self.group, self.control, self.visit, self.msc_lot_id)
+        slice_of = (self.visit, self.msc_lot_id, "time" if self.over_time else "")
+        parts = (self.name, self.treatment, self.reference, self.group, self.control, *slice_of)
         return ":".join(p for p in parts if p)
 
     @property
@@ -262,7 +267,9 @@ def _named(raw: Mapping[str, Any], config: Config) -> list[Contrast]:
     group: str = raw.get("group", "")
     if raw["name"] == "beyond_additive" and own:
         base = replace(base, alone=_msc_alone(config, own))
-    if raw["name"] == "trend":
+    if raw["name"] == "trend" and raw.get("over") == "time":
+        base = replace(base, over_time=True)
+    elif raw["name"] == "trend":
         series = (s for s in _series([c for c in config.conditions if c.compare_to]) if treatment in dict(s))
         levels = next(series, ())
         base = replace(base, levels=levels, treatment="+".join(code for code, _ in levels) or treatment)
