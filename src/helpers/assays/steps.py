@@ -122,7 +122,7 @@ def readouts(wells: pd.DataFrame, cultures: pd.DataFrame) -> tuple[pd.DataFrame,
     if wells.empty:
         return tuple(pd.DataFrame(columns=output_tables()[n].columns) for n in ("readouts", "cell_controls"))  # type: ignore[return-value]
     rows = wells.merge(cultures, on="culture_id")
-    for column in ("assay_minutes", "k", "n", "lloq", "run_id", "comparability", "qc"):
+    for column in ("assay_minutes", "k", "n", "lloq", "run_id", "comparability", "qc", "operator_code"):
         if column not in rows:
             rows[column] = "" if column in ("comparability", "qc") else np.nan
     rows["msc_lot_id"] = rows["msc_lot_id"].fillna("")
@@ -193,6 +193,7 @@ def _wells_to_culture(rows: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
         lloq=("lloq", "max"),
         run_id=("run_id", "first"),
         comparability=("comparability", "first"),
+        operator_code=("operator_code", "first"),
         day=("batch_day", "min"),
         msc_per_well=("msc_per_well", "first"),
     ).reset_index()
@@ -220,6 +221,7 @@ def _cultures_to_cell(cultures: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
         lloq=("lloq", "max"),
         run_id=("run_id", "first"),
         comparability=("comparability", "first"),
+        operator_code=("operator_code", "first"),
         first_day=("day", "min"),
         msc_per_well=("msc_per_well", "first"),
     ).reset_index()
@@ -244,6 +246,7 @@ def _cultures_to_cell(cultures: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
         lloq=("lloq", "max"),
         run_id=("run_id", "first"),
         comparability=("comparability", "first"),
+        operator_code=("operator_code", "first"),
         first_day=("first_day", "min"),
         msc_per_well=("msc_per_well", "first"),
         df_culture=("df_culture", "sum"),

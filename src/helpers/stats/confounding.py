@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-FACTORS = ("run_id", "comparability", "msc_lot_id", "batch_day")
-FACTORS_OF_CONDITIONS = ("run_id", "comparability", "batch_day")
-"""Without the MSC lot, which a reference has not. Tables of readouts hold no operator."""
+FACTORS = ("run_id", "comparability", "msc_lot_id", "batch_day", "operator_code")
+FACTORS_OF_CONDITIONS = ("run_id", "comparability", "batch_day", "operator_code")
+"""Without the MSC lot, which a reference has not."""
 COVARIATES = ("smoking_status", "sex")
 
 
@@ -57,7 +57,7 @@ def _of_assays(
 ) -> list[tuple[object, ...]]:
     rows = []
     for assay, part in readouts.groupby("assay", sort=True):
-        for factor in factors:
+        for factor in (f for f in factors if f in part):
             known = part[part[factor].notna() & (part[factor].astype(str) != "")]
             if not known.empty:
                 rows.append(_shared(str(assay), factor, known, first, second, words))
