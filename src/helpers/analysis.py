@@ -159,11 +159,19 @@ def check(folder: str | Path) -> list[Problem]:
         The study folder; it need not exist.
     """
     from helpers.assays.cytokines.reading import read_plates
+    from helpers.assays.phagocytosis import sources as phagocytosis
+    from helpers.assays.phenotype import tasks as phenotype
 
     problems, study = read_study(Path(folder))
     if study is None:
         return problems
-    return sorted_problems([*problems, *read_plates(study.folder, study.tables, study.quarantined, study.config)[1]])
+    of_study = (study.folder, study.tables, study.quarantined)
+    inside = [
+        *read_plates(*of_study, study.config)[1],
+        *phenotype.look_into(*of_study),
+        *phagocytosis.look_into(*of_study, study.config),
+    ]
+    return sorted_problems([*problems, *inside])
 
 
 @remember("study", ignore=("folder",))

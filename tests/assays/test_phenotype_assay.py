@@ -12,7 +12,8 @@ import pytest
 from helpers.assays import steps
 from helpers.assays.phenotype import measure as measuring
 from helpers.assays.phenotype.alone import gate_files
-from helpers.assays.phenotype.assay import TABLES, condensed, phenotype
+from helpers.assays.phenotype.assay import TABLES, phenotype
+from helpers.assays.phenotype.tasks import condensed
 from helpers.assays.steps import Assayed
 from helpers.core.problems import Problem, Refused
 from helpers.core.schemas import output_tables

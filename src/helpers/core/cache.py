@@ -19,7 +19,6 @@ import platform
 import sys
 import warnings
 from collections.abc import Callable, Iterable
-from importlib import metadata
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -94,7 +93,8 @@ def code_digest(room: str) -> str:
 
 @functools.cache
 def _packages() -> tuple[str, ...]:
-    found = {f"{d.metadata['Name']}=={d.version}".lower() for d in metadata.distributions()}
+    """Names and versions of what is installed, from the names of folders: opening each one's metadata takes 0.2 s."""
+    found = {p.name.lower() for entry in sys.path for p in Path(entry).glob("*.dist-info")}
     return tuple(sorted(found))
 
 

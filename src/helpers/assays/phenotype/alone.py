@@ -9,12 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from helpers.assays.cytokines.assay import typed
-from helpers.assays.phenotype.assay import TABLES, condensed, population_table
+from helpers.assays.phenotype.assay import TABLES, population_table
 from helpers.assays.phenotype.gate_choice import Gates, read_gates_file, recipe_for
 from helpers.assays.phenotype.gating import Stain, read_rows
 from helpers.assays.phenotype.markers import marker_rows
 from helpers.assays.phenotype.measure import measure
 from helpers.assays.phenotype.samples import Tube
+from helpers.assays.phenotype.tasks import condensed
 from helpers.core import privacy
 from helpers.core.files import sha256
 from helpers.core.problems import Problem, Refused, has_errors, softened

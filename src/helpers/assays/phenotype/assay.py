@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,15 @@ import pandas as pd
 
 from helpers.assays.cytokines.assay import typed
 from helpers.assays.phenotype import audits
-from helpers.assays.phenotype.gate_choice import AUTOMATIC, Gates, read_gates, recipe_for
-from helpers.assays.phenotype.gating import Stain, overrides
+from helpers.assays.phenotype.gate_choice import AUTOMATIC, read_gates
+from helpers.assays.phenotype.gating import overrides
 from helpers.assays.phenotype.markers import arms_differ, backgrounds, controls, marker_rows, near_full, quadrant_rows
-from helpers.assays.phenotype.measure import Measured, Recipe, measure
+from helpers.assays.phenotype.measure import Measured
 from helpers.assays.phenotype.samples import Tube, file_path, panel_markers, tubes
+from helpers.assays.phenotype.tasks import condensed, measure_all, tasks_of
 from helpers.assays.steps import Assayed
-from helpers.core.problems import Problem, Refused, softened
+from helpers.core.problems import Problem, Refused
 from helpers.readers.fcs import read_fcs_header
-from helpers.readers.gate import GateSet
 from helpers.study.config import Config
 
 ASSAY = "phenotype"
@@ -37,12 +36,6 @@ TABLES = (
     "acquisition",
     "miflowcyt",
 )
-BYTES_A_WORKER = 200_000_000
-"""Files under this size together are read by one process: starting another takes longer."""
-MANY = 3
-"""A remark on more files than this is said once for all of them."""
-
-Task = tuple[Tube, Recipe, GateSet | None, str]
 
 
 def phenotype(
@@ -70,7 +63,7 @@ def phenotype(
     panels, minimums = panel_markers(tables), config.settings["minimums"]
     gates, problems = read_gates(folder, tables["phenotype/gates"])
     blanks = [t for t in everyone if t.role in ("fmo", "unstained", "isotype")]
-    tasks, said = _tasks(blanks, panels, gates, {})
+    tasks, said = tasks_of(blanks, panels, gates, {})
     problems += said
     measured, said = measure_all(folder, tasks)
     problems += said
@@ -84,7 +77,7 @@ def phenotype(
     thresholds = {
         file: tuple((m, b.threshold) for m, b in found.items() if b.kind != "none") for file, found in behind.items()
     }
-    more, said = _tasks(stained, panels, gates, thresholds)
+    more, said = tasks_of(stained, panels, gates, thresholds)
     problems += said
     own, said = measure_all(folder, more)
     problems += said
@@ -98,69 +91,6 @@ def phenotype(
     return Assayed(
         ASSAY, wells, {ASSAY: cultures}, {name: typed(out[name], name) for name in TABLES}, tuple(condensed(problems))
     )
-
-
-def _tasks(
-    chosen: Sequence[Tube],
-    panels: Mapping[str, tuple[tuple[str, str], ...]],
-    gates: Gates,
-    thresholds: Mapping[str, tuple[tuple[str, float], ...]],
-) -> tuple[list[Task], list[Problem]]:
-    tasks: list[Task] = []
-    problems: list[Problem] = []
-    for tube in chosen:
-        panel = panels.get(tube.panel_id, ())
-        everything = frozenset(m for _, m in panel)
-        lacking = {"stained": frozenset[str](), "unstained": everything}.get(tube.role, frozenset(tube.missing))
-        stain = Stain(
-            panel, lacking or (everything if tube.role == "isotype" else lacking), thresholds.get(tube.fcs_file, ())
-        )
-        try:
-            tasks.append((tube, *recipe_for(tube, stain, gates)))
-        except Refused as refused:
-            file = file_path(Path(), tube.fcs_file)[1]
-            placed = [replace(p, file=file) for p in refused.problems]
-            problems += softened(placed, "quarantine", f"file {tube.fcs_file}")
-    return tasks, problems
-
-
-def measure_all(folder: Path, tasks: Sequence[Task]) -> tuple[dict[str, Measured], list[Problem]]:
-    """Measure many files, in several processes where they are large; a damaged file is set aside and named.
-
-    Parameters
-    ----------
-    folder
-        The study folder.
-    tasks
-        Tube, recipe, gates of a gate file, source.
-    """
-    from joblib import Parallel, cpu_count, delayed
-
-    paths = [file_path(folder, t.fcs_file)[0] for t, _, _, _ in tasks]
-    size = sum(p.stat().st_size for p in paths if p.is_file())
-    jobs = max(1, min(cpu_count() or 1, size // BYTES_A_WORKER))
-    calls = (
-        delayed(_attempt)(p, file_path(folder, t.fcs_file)[1], r, g)
-        for p, (t, r, g, _) in zip(paths, tasks, strict=True)
-    )
-    out: dict[str, Measured] = {}
-    problems: list[Problem] = []
-    for (tube, _, _, _), (one, said) in zip(tasks, Parallel(n_jobs=jobs)(calls), strict=True):
-        problems += softened(said, "quarantine", f"file {tube.fcs_file}")
-        if one is not None:
-            out[tube.fcs_file] = one
-            problems += softened(one.problems, "warning")
-    return out, problems
-
-
-def _attempt(path: Path, file: str, recipe: Recipe, gates: GateSet | None) -> tuple[Measured | None, list[Problem]]:
-    """A damaged file is an answer, not an exception, so that the others go on."""
-    if not path.is_file():
-        return None, []  # the check of the study has said so
-    try:
-        return measure(path, file, recipe, gates), []
-    except Refused as refused:
-        return None, [p if p.file else replace(p, file=file) for p in refused.problems]
 
 
 def _voltages(folder: Path, tube: Tube) -> dict[str, float]:
@@ -177,25 +107,6 @@ def _files_of_donors(everyone: Iterable[Tube]) -> dict[str, list[str]]:
     for tube in everyone:
         out[tube.donor_id].append(tube.fcs_file)
     return out
-
-
-def condensed(problems: Sequence[Problem]) -> list[Problem]:
-    """The same remark on many files said once, with their number; what sets a file aside is said for each."""
-    times = Counter(_kind(p) for p in problems)
-    out: dict[Any, Problem] = {}
-    for one in problems:
-        kind = _kind(one)
-        many = times[kind] > MANY and one.severity in ("warning", "repaired")
-        found = f"{times[kind]} files, such as {one.file.rpartition('/')[2]}"
-        out.setdefault(kind if many else one, replace(one, found=found, file="phenotype/fcs") if many else one)
-    return list(out.values())
-
-
-def _kind(problem: Problem) -> tuple[str, ...]:
-    return (problem.severity, problem.code, problem.message, problem.column)
-
-
-# ---- tables
 
 
 def _tables(
