@@ -7,14 +7,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from helpers.core.cache import remember
+from helpers.core.cache import digest_of, remember
 from helpers.core.problems import Problem, Refused, problems_table, sorted_problems
 from helpers.core.schemas import input_tables, output_tables
 from helpers.study.config import Config
@@ -23,6 +26,20 @@ from helpers.study.opening import Study, folder_inputs, inputs_digest, open_stud
 
 if TYPE_CHECKING:
     from helpers.assays.steps import Assayed
+
+
+INFERRED = (
+    "readout_summaries",
+    "effects",
+    "effects_sensitivity",
+    "missing_pairs",
+    "responders",
+    "concordance",
+    "confounding",
+)
+"""Output tables that the statistics make."""
+MOST_LEADING = 12
+"""Readouts that lead a donor's page where study.yaml names none."""
 
 
 class Sentence(str):
@@ -36,16 +53,24 @@ class Sentence(str):
 class Analysis:
     """An opened study with every table that comes out of it.
 
+    Statistics take longer than all else together and many who ask need none, so they are computed when first
+    asked for.
+
     Parameters
     ----------
     study
         The opened study: folder, config, typed input tables, problems.
-    tables
-        Output tables by name, columns as in data_schema/outputs.
+    measured
+        Output tables up to the readouts by name, columns as in data_schema/outputs.
     """
 
     study: Study
-    tables: dict[str, pd.DataFrame]
+    measured: dict[str, pd.DataFrame]
+
+    @cached_property
+    def inferred(self) -> dict[str, pd.DataFrame]:
+        """Output tables of the statistics by name: the effects and what stands beside them."""
+        return _inferred(self.digest, str(self.folder))
 
     @property
     def config(self) -> Config:
@@ -74,11 +99,11 @@ class Analysis:
 
     def names(self) -> list[str]:
         """Names of the output tables, in the order of the spine."""
-        return list(self.tables)
+        return [*self.measured, *INFERRED]
 
     def summary(self) -> Sentence:
         """One sentence on what was loaded, for the top of a notebook."""
-        donors, config = self.tables["donors_derived"], self.config
+        donors, config = self.measured["donors_derived"], self.config
         groups = ", ".join(f"{g.label} {int((donors['group'] == g.code).sum())}" for g in config.groups)
         warning = "SIMULATED: no person and no measurement is real. " if config.simulated else ""
         return Sentence(f"{warning}{config.title}. Donors analysed: {len(donors)} ({groups}).")
@@ -97,11 +122,177 @@ class Analysis:
         KeyError
             Where there is no such table; the message lists the names.
         """
-        if name not in self.tables:
-            raise KeyError(f"there is no output table {name!r}; there are: {', '.join(self.tables)}")
-        table = self.tables[name].copy()
+        if name not in self.names():
+            raise KeyError(f"there is no output table {name!r}; there are: {', '.join(self.names())}")
+        table = (self.inferred if name in INFERRED else self.measured)[name].copy()
         table.attrs["simulated"] = self.config.simulated
         return table
+
+
+@dataclass(frozen=True)
+class DonorPart:
+    """All that the page of one donor may see: the donor's own rows, and what the controls showed.
+
+    Parameters
+    ----------
+    donor_id
+        The donor.
+    own
+        The study with this donor's rows alone; tables that name no donor are left out of its output.
+    controls
+        Rows of ``readouts`` of the control donors, without this one, of the readouts that lead the page.
+    digest
+        Of everything above, so that a page is made anew only where something on it can differ.
+    cohort
+        Of the controls' rows: two pages with the same one were compared with the same donors' same numbers.
+    """
+
+    donor_id: str
+    own: Analysis
+    controls: pd.DataFrame
+    digest: str
+    cohort: str
+
+    @property
+    def leading(self) -> pd.DataFrame:
+        """Rows of this donor's ``readouts`` that lead the page."""
+        readouts = self.own.table("readouts")
+        return readouts[_leads(readouts, self.own.config)].reset_index(drop=True)
+
+    def compared_with(self) -> Sentence:
+        """With whom this donor is compared, for the page."""
+        n = self.controls["donor_id"].nunique()
+        return Sentence(
+            f"Compared with what was observed in {n} control donors (cohort {self.cohort[:12]}); these are no reference limits."
+            if n
+            else "There are no control donors to be compared with."
+        )
+
+
+def donor_parts(data: Analysis) -> dict[str, DonorPart]:
+    """The part of every analysed donor, in the order of ``donors_derived``.
+
+    Parameters
+    ----------
+    data
+        The study.
+    """
+    from helpers.cohort.owners import owners, parted
+
+    known = owners(data.study_tables)
+    donors, readouts = data.table("donors_derived"), data.table("readouts")
+    inputs, outputs = parted(data.study_tables, known), parted(data.measured, known)
+    roles = dict(zip(donors["donor_id"], donors["role"], strict=True))
+    of_controls = readouts[(readouts["donor_id"].map(roles) == "control") & _leads(readouts, data.config)]
+    problems, about = _problems_by_donor(data.problems, known), known["donor_id"]
+    return {
+        str(donor): _donor_part(data, str(donor), inputs[donor], outputs[donor], of_controls, problems.get(donor, ()))
+        for donor in donors["donor_id"]
+        if donor in about
+    }
+
+
+def _leads(readouts: pd.DataFrame, config: Config) -> pd.Series:
+    """Rows of readouts that study.yaml calls primary or secondary; where it names none, of the first by name."""
+    named = [r for r in config.settings.get("readouts", ()) if r.get("role") in ("primary", "secondary")]
+    keys = [(r["assay"], r["name"]) for r in named]
+    rows = list(zip(readouts["assay"], readouts["readout"], strict=True))
+    leading = set(keys) or set(sorted(set(rows))[:MOST_LEADING])
+    return pd.Series([row in leading for row in rows], readouts.index, dtype=bool)
+
+
+def _donor_part(
+    data: Analysis,
+    donor: str,
+    inputs: dict[str, pd.DataFrame],
+    outputs: dict[str, pd.DataFrame],
+    of_controls: pd.DataFrame,
+    problems: tuple[Problem, ...],
+) -> DonorPart:
+    others = of_controls[of_controls["donor_id"] != donor].reset_index(drop=True)
+    others.attrs["simulated"] = data.config.simulated
+    own_files = set(inputs["phenotype/samples"]["fcs_file"])
+    files = {
+        f: d for f, d in data.study.inputs.items() if f == "study.yaml" or _of_gates(f) or Path(f).name in own_files
+    }
+    study = replace(data.study, tables=data.study_tables | inputs, problems=problems, inputs=files)
+    cohort = _content({"controls": others})
+    whole = digest_of([donor, cohort, _content(study.tables | outputs), repr(problems), repr(sorted(files.items()))])
+    return DonorPart(donor, Analysis(study, outputs), others, whole, cohort)
+
+
+def _of_gates(file: str) -> bool:
+    """Whether a file lies among FCS files and is none: a gate file may hold for any of them."""
+    return file.startswith("phenotype/fcs/") and not file.casefold().endswith((".fcs", ".lmd"))
+
+
+def _content(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Digest of what stands in tables, whatever order they come in."""
+    hashed = ((n, t, pd.util.hash_pandas_object(t, index=False).to_numpy().tobytes()) for n, t in tables.items())
+    return digest_of([part for n, t, rows in sorted(hashed, key=lambda h: h[0]) for part in (n, repr([*t]), rows)])
+
+
+def _problems_by_donor(
+    problems: Sequence[Problem], known: Mapping[str, Mapping[str, str]]
+) -> dict[str, tuple[Problem, ...]]:
+    """Problems that name something of a donor's as the part that they are about."""
+    whose = {code: donor for codes in known.values() for code, donor in codes.items()}
+    out: dict[str, tuple[Problem, ...]] = {}
+    for one in problems:
+        donor = whose.get(one.entity.partition(" ")[2])
+        if donor:
+            out[donor] = (*out.get(donor, ()), one)
+    return out
+
+
+def load_donor(study: str | Path = "", donor: str = "") -> DonorPart:
+    """What the page of one donor may see; what did not change is remembered.
+
+    Parameters
+    ----------
+    study
+        The study folder; empty means the folder in the environment variable ``APAP_STUDY``.
+    donor
+        Code of the donor; empty means the first one.
+
+    Raises
+    ------
+    Refused
+        Where the study has errors, or no analysed donor has this code.
+    """
+    folder = study_folder(study)
+    digest = inputs_digest(folder_inputs(folder))
+    part = kept_part(digest, donor, lambda: _chosen(load_study(folder), donor))
+    own = replace(part.own, study=replace(part.own.study, folder=folder))
+    return replace(part, own=own)
+
+
+@remember("analysis", ignore=("make",))
+def kept_part(digest: str, donor: str, make: Callable[[], DonorPart]) -> DonorPart:
+    """A donor's part by the study's digest; a page then need not load the whole study.
+
+    Parameters
+    ----------
+    digest
+        Of the study.
+    donor
+        Code of the donor.
+    make
+        What makes the part where it is not remembered.
+    """
+    return make()
+
+
+def _chosen(data: Analysis, donor: str) -> DonorPart:
+    parts = donor_parts(data)
+    if not donor and parts:
+        return next(iter(parts.values()))
+    if donor not in parts:
+        near = get_close_matches(donor, parts, 1)
+        expected = near[0] if near else ", ".join(list(parts)[:12])
+        message, fix = "No donor who is analysed has this code.", "Write the code as it stands in donors."
+        raise Refused([Problem("error", "no-such-donor", message, fix, found=donor, expected=expected)])
+    return parts[donor]
 
 
 def study_folder(study: str | Path = "") -> Path:
@@ -193,28 +384,38 @@ def _opened(digest: str, folder: str) -> Study:
 
 @remember("analysis", ignore=("folder",))
 def _computed(digest: str, folder: str) -> Analysis:
-    """Every table of the study; on one BLAS thread, since its last bits depend on their number and tables must not."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, user_api="blas"):
-        return _all_tables(digest, folder)
-
-
-def _all_tables(digest: str, folder: str) -> Analysis:
+    """The study and its tables up to the readouts."""
     from helpers.cohort.flow import without_withdrawn
 
     study = replace(_opened(digest, folder), folder=Path(folder))  # remembered where it was first opened
-    assays = _assays(study)
-    said = [p for one in assays for p in one.problems]
-    study = replace(study, quarantined=study.quarantined | quarantined_by(said))
-    tables, problems = _cohort(study, {label: done for one in assays for label, done in one.measured.items()})
-    tables |= _readouts(study, assays)
+    with _one_blas_thread():
+        assays = _assays(study)
+        said = [p for one in assays for p in one.problems]
+        study = replace(study, quarantined=study.quarantined | quarantined_by(said))
+        tables, problems = _cohort(study, {label: done for one in assays for label, done in one.measured.items()})
+        tables |= _readouts(study, assays)
     tables |= {name: table for one in assays for name, table in one.tables.items()}
-    tables |= _statistics(study, tables)
     tables = without_withdrawn(tables, study.tables)
     problems = sorted_problems([*study.problems, *said, *problems])
     study = replace(study, problems=tuple(problems))
     return Analysis(study, {"inputs": _inputs(study), "problems": problems_table(problems), **tables})
+
+
+@remember("analysis", ignore=("folder",))
+def _inferred(digest: str, folder: str) -> dict[str, pd.DataFrame]:
+    from helpers.cohort.flow import without_withdrawn
+
+    data = _computed(digest, folder)
+    with _one_blas_thread():
+        return without_withdrawn(_statistics(data.study, data.measured), data.study.tables)
+
+
+def _one_blas_thread() -> AbstractContextManager[object]:
+    """Last bits of sums depend on the number of BLAS threads, and tables must not."""
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
+    return limits
 
 
 def _inputs(study: Study) -> pd.DataFrame:

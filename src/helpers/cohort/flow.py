@@ -7,20 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from helpers.cohort.owners import owner_of, owners
 from helpers.core.schemas import output_tables
 from helpers.study.config import Config
 
 Tables = Mapping[str, pd.DataFrame]
 STEPS = ("screened", "declined", "not_eligible", "enrolled", "withdrawn", "set_aside", "analysed")
-
-_OWN_CODES = (
-    ("specimens", "specimen_id"),
-    ("cultures", "culture_id"),
-    ("cytokines/samples", "sample_id"),
-    ("phenotype/samples", "fcs_file"),
-    ("phagocytosis/wells", "phago_id"),
-)
-"""Tables in the order of the spine, and the code by which later tables name their rows."""
 
 _LOGS = ("exclusions", "participant_flow")
 
@@ -56,22 +48,11 @@ def without_withdrawn(results: Tables, tables: Tables) -> dict[str, pd.DataFrame
     tables
         Typed input tables: they say which specimens, cultures, samples and files are a donor's.
     """
-    codes = {"donor_id": withdrawn_donors(tables["donors"])}
-    for name, own in _OWN_CODES:
-        codes[own] = set(tables[name].loc[_named(tables[name], codes), own])
-    codes["sample_id"] |= codes["culture_id"]  # a sample without a row of its own bears its culture's code
+    gone, known = withdrawn_donors(tables["donors"]), owners(tables)
     return {
-        name: table if name in _LOGS else table[~_named(table, codes)].reset_index(drop=True)
+        name: table if name in _LOGS else table[~owner_of(table, known).isin(gone)].reset_index(drop=True)
         for name, table in results.items()
     }
-
-
-def _named(table: pd.DataFrame, codes: Mapping[str, set[str]]) -> pd.Series:
-    """Which rows name one of the codes in the column that bears the codes' name."""
-    hit = pd.Series(False, index=table.index)
-    for column in set(codes) & set(table.columns):
-        hit |= table[column].isin(codes[column])
-    return hit
 
 
 def cultures_of_donors(tables: Tables) -> pd.DataFrame:

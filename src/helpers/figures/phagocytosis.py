@@ -51,18 +51,9 @@ def histograms_of(
     own = wells[(wells["target"] == target) & (wells["condition"] == condition) & (wells["role"] == "uptake")]
     figure, panels = _panels(own)
     for axes, well in panels:
-        there = rows[(rows["donor_id"] == well.donor_id) & (rows["minutes"] == well.minutes)]
-        for role, (colour, _) in _ROLES.items():
-            part = there[there["role"] == role]
-            _steps(axes, part[part["phago_id"] == part["phago_id"].iloc[0]] if len(part) else part, colour)
-        axes.set_ylim(0, 1.5 * _tallest(there[there["role"] == "uptake"]))  # controls are narrow and would flatten it
-        if not pd.isna(well.threshold):
-            axes.axvline(well.threshold, color="#222222", linewidth=0.7, linestyle="--")
-        pct = "" if pd.isna(well.pct_positive) else f"  {number(float(well.pct_positive))} %"
-        axes.set_title(f"{well.donor_id}{pct}", fontsize=6.5)
-    handles = [Line2D([], [], color=colour, label=label) for colour, label in _ROLES.values()]
-    handles.append(Line2D([], [], color="#222222", linestyle="--", linewidth=0.7, label="threshold"))
-    figure.legend(handles=handles, loc="outside lower left", ncols=4)
+        _over_controls(axes, rows, well)
+        axes.set_title(f"{well.donor_id}{_above(well)}", fontsize=6.5)
+    _legend(figure)
     label = _label(config, condition)
     share = own["pct_positive"].dropna().astype("float64")
     alt = f"Histograms of {target} uptake, {label}: {own['donor_id'].nunique()} donors" + (
@@ -75,6 +66,62 @@ def histograms_of(
         "Dashed: the threshold; beside the donor: percent of macrophages above it."
     )
     return Picture(figure, f"uptake_{target}_{condition}", alt, caption, rows.reset_index(drop=True))
+
+
+@drawn
+def donor_histograms(histograms: pd.DataFrame, wells: pd.DataFrame, config: Config) -> Picture:
+    """One donor's uptake channel in every condition with its controls over it, one panel a target and condition.
+
+    Parameters
+    ----------
+    histograms, wells
+        The output tables ``uptake_histograms`` and ``phagocytosis_wells``, of one donor.
+    config
+        study.yaml.
+    """
+    donor = str(wells["donor_id"].iloc[0]) if len(wells) else ""
+    name = f"donor_uptake_{donor}"
+    own = wells[(wells["role"] == "uptake") & wells["phago_id"].isin(histograms["phago_id"])]
+    if own.empty:
+        return sentence_picture(name, "No uptake was measured cell by cell.", own, PAGE_IN)
+    order = {c.code: i for i, c in enumerate(config.conditions)}
+    own = own.assign(place=own["condition"].map(order)).sort_values(["target", "place", "minutes"])
+    own = own.drop_duplicates(["target", "condition"]).head(MOST_PANELS)
+    figure, panels = _grid(own)
+    for axes, well in panels:
+        rows = histograms[(histograms["target"] == well.target) & (histograms["condition"] == well.condition)]
+        _over_controls(axes, rows, well)
+        axes.set_title(f"{well.target}, {_label(config, str(well.condition))}{_above(well)}", fontsize=5.5)
+    _legend(figure)
+    said = "; ".join(f"{w.target}, {_label(config, str(w.condition))}{_above(w)}" for w in own.itertuples())
+    caption = (
+        "Density of macrophages over fluorescence of particles (linear scale), each well and its controls. Dashed: the "
+        "threshold; beside the condition: percent of macrophages above it."
+    )
+    return Picture(
+        figure, name, f"Uptake of {donor} above each threshold: {said}.", caption, own.reset_index(drop=True)
+    )
+
+
+def _over_controls(axes: Axes, rows: pd.DataFrame, well: Any) -> None:
+    """A well's histogram, its controls over it, and its threshold."""
+    there = rows[(rows["donor_id"] == well.donor_id) & (rows["minutes"] == well.minutes)]
+    for role, (colour, _) in _ROLES.items():
+        part = there[there["role"] == role]
+        _steps(axes, part[part["phago_id"] == part["phago_id"].iloc[0]] if len(part) else part, colour)
+    axes.set_ylim(0, 1.5 * _tallest(there[there["role"] == "uptake"]))  # controls are narrow and would flatten it
+    if not pd.isna(well.threshold):
+        axes.axvline(well.threshold, color="#222222", linewidth=0.7, linestyle="--")
+
+
+def _above(well: Any) -> str:
+    return "" if pd.isna(well.pct_positive) else f"  {number(float(well.pct_positive))} %"
+
+
+def _legend(figure: Figure) -> None:
+    handles = [Line2D([], [], color=colour, label=label) for colour, label in _ROLES.values()]
+    handles.append(Line2D([], [], color="#222222", linestyle="--", linewidth=0.7, label="threshold"))
+    figure.legend(handles=handles, loc="outside lower left", ncols=4)
 
 
 def all_combs(histograms: pd.DataFrame, combs: pd.DataFrame, config: Config) -> list[Picture]:
@@ -132,7 +179,11 @@ def _mixture(x: np.ndarray, fitted: pd.DataFrame) -> np.ndarray:
 
 def _panels(wells: pd.DataFrame) -> tuple[Figure, Iterator[tuple[Axes, Any]]]:
     """A grid with one panel a well, in the order of donors."""
-    chosen = wells.sort_values(["donor_id", "minutes"]).drop_duplicates("donor_id").head(MOST_PANELS)
+    return _grid(wells.sort_values(["donor_id", "minutes"]).drop_duplicates("donor_id").head(MOST_PANELS))
+
+
+def _grid(chosen: pd.DataFrame) -> tuple[Figure, Iterator[tuple[Axes, Any]]]:
+    """A grid with one panel a row."""
     down = max(1, -(-len(chosen) // ACROSS))
     figure = Figure(figsize=(PAGE_IN, 0.95 * down + 0.35), layout="constrained")
 

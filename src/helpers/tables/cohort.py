@@ -72,7 +72,7 @@ def readings_view(readings: pd.DataFrame, config: Config) -> TableView:
         if len(differs) <= 1:
             counts = part["status"].value_counts()
             what = (
-                "as study.yaml reads it" if not differs else _reading_words(differs[0], values[keys.index(differs[0])])
+                "as study.yaml reads it" if not differs else reading_words(differs[0], values[keys.index(differs[0])])
             )
             rows.append(
                 {
@@ -99,7 +99,8 @@ def readings_view(readings: pd.DataFrame, config: Config) -> TableView:
     )
 
 
-def _reading_words(key: str, value: object) -> str:
+def reading_words(key: str, value: object) -> str:
+    """One reading of an ambiguous criterion, from its column in ``eligibility_readings`` and its value."""
     return {
         "combine": "3.1 and any one of 3.2 to 3.4" if value == "any_of" else "all of 3.1 to 3.4",
         "shunt_limit_pct": f"shunt above {value:g} %" if isinstance(value, (int, float)) else f"shunt above {value} %",

@@ -37,3 +37,28 @@ EFFECT_NOTES = (
     "Donors: pairs of a paired comparison, else donors with a value. Beyond a limit: values that entered as bounds.",
     "Fold: ratio of geometric means; intervals are not adjusted for the number of readouts, p is, within its family.",
 )
+BANDS: dict[str, float] = {
+    "age_years": 10,
+    "bmi_kg_m2": 5,
+    "pack_years": 10,
+    "symptom_duration_months": 12,
+    "pao2_mmhg": 10,
+    "aa_gradient_mmhg": 10,
+    "shunt_pct": 5,
+    "gmcsf_ab_ug_ml": 5,
+    "fvc_pct": 10,
+    "dlco_pct": 10,
+    "ldh_u_l": 100,
+    "kl6_u_ml": 5000,
+}
+"""Width of the bands of a donor's page, in the unit of the column."""
+QC: dict[str, str] = {
+    "low_beads": "too few beads counted",
+    "high_cv": "replicates far apart",
+    "source_ambiguous": "MSC may have made it",
+    "antibody_interference": "the donor's antibodies may interfere",
+    "no_control": "no control of its own",
+    "gates_population": "the marker also gates the cells",
+    "background_gap_exceeds_signal": "backgrounds differ by more than the signal",
+}
+"""Flags of the assays for readers; others are shown by their code."""

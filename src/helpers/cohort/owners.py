@@ -1,0 +1,88 @@
+"""Whose each row is: every table, in or out, parted by donor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+Tables = Mapping[str, pd.DataFrame]
+Owners = Mapping[str, Mapping[str, str]]
+
+OWN_CODES = (
+    ("specimens", "specimen_id"),
+    ("cultures", "culture_id"),
+    ("cytokines/samples", "sample_id"),
+    ("phenotype/samples", "fcs_file"),
+    ("phagocytosis/wells", "phago_id"),
+)
+"""Tables in the order of the spine, and the code by which later tables name their rows."""
+
+
+def owners(tables: Tables) -> dict[str, dict[str, str]]:
+    """The donor behind each code of a study, by the name of the column that bears the codes.
+
+    Parameters
+    ----------
+    tables
+        Typed input tables.
+
+    Returns
+    -------
+    Columns as in `OWN_CODES` and ``donor_id``; a code of a pool, of MSC alone or of medium is not in it.
+    """
+    found = {"donor_id": {str(d): str(d) for d in tables["donors"]["donor_id"]}}
+    for name, column in OWN_CODES:
+        whose = owner_of(tables[name], found)
+        pairs = zip(tables[name][column], whose, strict=True)
+        found[column] = {str(code): str(donor) for code, donor in pairs if not pd.isna(donor)}
+    found["sample_id"] |= found["culture_id"]  # a sample without a row of its own bears its culture's code
+    return found
+
+
+def owner_of(table: pd.DataFrame, known: Owners) -> pd.Series:
+    """The donor of each row of a table, missing where a row is nobody's.
+
+    Parameters
+    ----------
+    table
+        Any table, in or out.
+    known
+        From `owners`.
+
+    Examples
+    --------
+    >>> wells = pd.DataFrame({"culture_id": ["C1", "C9"]})
+    >>> owner_of(wells, {"donor_id": {"D01": "D01"}, "culture_id": {"C1": "D01"}}).tolist()
+    ['D01', None]
+    """
+    whose = pd.Series(None, index=table.index, dtype=object)
+    for column in (c for c in known if c in table):
+        whose = whose.where(whose.notna(), table[column].map(known[column]).astype(object))
+    return whose.where(whose.notna(), None)
+
+
+def parted(tables: Tables, known: Owners) -> dict[str, dict[str, pd.DataFrame]]:
+    """Every table's rows by donor.
+
+    Parameters
+    ----------
+    tables
+        Tables by name, in or out.
+    known
+        From `owners`.
+
+    Returns
+    -------
+    By donor and name of table, in the tables' order; tables that name no donor are in none, and a donor without
+    rows has the table empty.
+    """
+    donors = known["donor_id"]
+    out: dict[str, dict[str, pd.DataFrame]] = {donor: {} for donor in donors}
+    for name, table in tables.items():
+        if not set(known) & set(table.columns):
+            continue
+        rows = dict(iter(table.groupby(owner_of(table, known), sort=False)))
+        for donor in donors:
+            out[donor][name] = rows.get(donor, table.iloc[:0]).reset_index(drop=True)
+    return out
