@@ -99,15 +99,18 @@ def report(
     only: Annotated[
         list[str] | None, typer.Option(help="Name of a notebook, such as 01_cohort_description; may be repeated.")
     ] = None,
+    donor: Annotated[str, typer.Option(help="Code of a donor: that page alone, in seconds.")] = "",
     jobs: Annotated[int, typer.Option(min=1, max=256, help="Notebooks run at once.")] = min(2, os.cpu_count() or 1),
 ) -> None:
     """Build everything that is stale: notebooks, web site, tables, figures, workbook, provenance."""
     from helpers.core.problems import Refused
-    from helpers.report.build import UsageError, build_report
+    from helpers.report.build import UsageError, build_donor, build_report
 
+    if donor and only:
+        _stop("Choose --donor or --only, not both.", USAGE)
     try:
         with _progress() as step:
-            result = build_report(study, out, only or [], jobs, step)
+            result = build_donor(study, out, donor, step) if donor else build_report(study, out, only or [], jobs, step)
     except Refused as refused:
         _print_problems(refused.problems)
         _stop("The study is refused; nothing was written.", REFUSED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -27,6 +28,18 @@ def sha256(path: Path) -> str:
         while block := handle.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def safe_name(code: str) -> str:
+    """A code as part of a file's name on any system; where signs had to go, letters keep two codes apart.
+
+    Examples
+    --------
+    >>> safe_name("D01"), safe_name("D 01")
+    ('D01', 'D-01-4a0aeed0')
+    """
+    kept = re.sub(r"[^A-Za-z0-9_-]", "-", code)[:40]
+    return kept if kept == code else f"{kept}-{hashlib.sha256(code.encode('utf-8')).hexdigest()[:8]}"
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

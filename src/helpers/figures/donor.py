@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from helpers.analysis import DonorPart
+from helpers.core.files import safe_name
 from helpers.core.numbers import show as number
 from helpers.figures.base import Picture, drawn, sentence_picture
 from helpers.figures.effects import drawn_values, value_ticks
@@ -39,7 +41,7 @@ def against_controls(part: DonorPart) -> Picture:
 
 @drawn
 def _against_controls(own: pd.DataFrame, controls: pd.DataFrame, config: Config, donor: str) -> Picture:
-    name = f"donor_readouts_{donor}"
+    name = f"donor_readouts_{safe_name(donor)}"
     conditions = _beside_their_reference(config, set(own["condition"]))
     own = own[own["condition"].isin([c.code for c in conditions])]
     if own.empty:
@@ -158,11 +160,12 @@ def gating(part: DonorPart) -> Picture:
     part
         From `helpers.analysis.load_donor`.
     """
+    name = f"donor_gating_{safe_name(part.donor_id)}"
     populations = part.own.table("phenotype_populations")
     stained = populations[populations["tube_role"] == "stained"]
     if stained.empty:
-        nothing = "No stained cells of this donor were measured."
-        return sentence_picture(f"donor_gating_{part.donor_id}", nothing, stained, PAGE_IN)
+        return sentence_picture(name, "No stained cells of this donor were measured.", stained, PAGE_IN)
     reference = {c.code for c in part.own.config.conditions if c.role == "reference"}
     first = stained.sort_values("condition", key=lambda c: ~c.isin(reference), kind="stable")
-    return gating_strategy(part.own, str(first["fcs_file"].iloc[0]))
+    picture = gating_strategy(part.own, str(first["fcs_file"].iloc[0]))
+    return replace(picture, name=name)

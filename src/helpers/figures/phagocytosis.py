@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from helpers.core.files import safe_name
 from helpers.core.numbers import show as number
 from helpers.core.numbers import show_interval
 from helpers.figures.base import Picture, drawn, sentence_picture
@@ -80,7 +81,7 @@ def donor_histograms(histograms: pd.DataFrame, wells: pd.DataFrame, config: Conf
         study.yaml.
     """
     donor = str(wells["donor_id"].iloc[0]) if len(wells) else ""
-    name = f"donor_uptake_{donor}"
+    name = f"donor_uptake_{safe_name(donor)}"
     own = wells[(wells["role"] == "uptake") & wells["phago_id"].isin(histograms["phago_id"])]
     if own.empty:
         return sentence_picture(name, "No uptake was measured cell by cell.", own, PAGE_IN)

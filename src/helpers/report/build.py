@@ -7,19 +7,22 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 
-from helpers.analysis import Analysis, load_study
+from helpers.analysis import INFERRED, Analysis, load_study
 from helpers.core.cache import remember
 from helpers.core.files import write_atomically
 from helpers.core.numbers import write_csv
+from helpers.report import words
+from helpers.report.donors import page_file, page_keys, render_donor
 from helpers.report.notebooks import Rendered, render, study_notebooks
 from helpers.report.provenance import provenance
-from helpers.report.site import site_files
+from helpers.report.site import donor_files, notebook_pages, site_files, with_notice
 from helpers.tables.table_one import table_one
 from helpers.tables.workbook import workbook_bytes
 
@@ -87,32 +90,103 @@ def build_report(
     started = dt.datetime.now(dt.UTC)
     folder, out = Path(folder), Path(out)
     notebooks = _chosen(only)
-    if out.resolve() == folder.resolve() or folder.resolve() in out.resolve().parents:
-        raise UsageError("The report may not lie in the study folder; name another folder with --out.")
+    _outside(folder, out)
     data = load_study(folder)
     out.mkdir(parents=True, exist_ok=True)
     with _alone(out):
         _sweep(out)
-        progress("study", 1, len(notebooks) + 2)
-        rendered: list[Rendered] = []
-        with _running(notebooks, data, jobs) as going:
+        keys = {} if only else page_keys(data)
+        steps = len(notebooks) + len(keys) + 2
+        progress("study", 1, steps)
+        done: dict[str, Rendered] = {}
+        with _running(jobs) as start:
+            going = [start(render_donor, data, donor, key) for donor, key in keys.items()]
+            # what needs no statistics runs while they are computed, the rest when they are there
+            late = {name for name, path in notebooks.items() if _asks_for(path, INFERRED)}
+            for wanted in ({*notebooks} - late, late):
+                if wanted & late:
+                    _ = data.inferred
+                going += [
+                    start(render, path, {}, data.folder, data.digest, data.config.id)
+                    for name, path in notebooks.items()
+                    if name in wanted
+                ]
             files: dict[str, bytes | str] = {} if only else {**_exports(data.digest, data)}
             for one in going:
-                rendered.append(one.result())
-                progress(rendered[-1].name, len(rendered) + 1, len(notebooks) + 2)
+                made = one.result()
+                done[made.name] = made
+                progress(made.name, len(done) + 1, steps)
+        rendered = [done[name] for name in notebooks]
+        donors = {donor: done[page_file(donor).removesuffix(".html")] for donor in keys}
         record = provenance(data, {"notebooks": [r.name for r in rendered]}, started)
-        for r in rendered:
+        for r in (*rendered, *donors.values()):
             files |= {f"notebooks/{r.name}.ipynb": r.notebook, **r.files}
-        files |= site_files(data, rendered, record)
-        if only:
-            files = {
-                f: c for f, c in files.items() if f.split("/")[-1].split(".")[0] in only or f.startswith("figures/")
-            }
+        files |= notebook_pages(data, rendered) if only else site_files(data, rendered, donors, record)
         _write(out, files, json.dumps(record, ensure_ascii=False, indent=1) + "\n", whole=not only)
-        progress("site", len(notebooks) + 2, len(notebooks) + 2)
-    failed = {r.name: r.failed for r in rendered if r.failed}
+        progress("site", steps, steps)
+    return _result(data, out / "index.html", done.values())
+
+
+def build_donor(
+    folder: Path, out: Path, donor: str, progress: Progress = lambda name, done, total: None
+) -> BuildResult:
+    """Build the page of one donor, and the list that says how the pages of all donors stand.
+
+    Parameters
+    ----------
+    folder, out, progress
+        As in `build_report`.
+    donor
+        Code of the donor.
+
+    Raises
+    ------
+    Refused
+        Where the study has errors; nothing is written then.
+    UsageError
+        Where no analysed donor has this code, or `out` lies in the study.
+    OSError
+        Where the disk failed us.
+    """
+    folder, out = Path(folder), Path(out)
+    _outside(folder, out)
+    data = load_study(folder)
+    keys = page_keys(data)
+    if donor not in keys:
+        near = get_close_matches(donor, keys, 1)
+        raise UsageError(f"No donor who is analysed has this code; there is {near[0] if near else ', '.join(keys)}.")
+    out.mkdir(parents=True, exist_ok=True)
+    with _alone(out):
+        _sweep(out)
+        progress("study", 1, 3)
+        with _running(1) as start:
+            made = start(render_donor, data, donor, keys[donor]).result()
+        progress(made.name, 2, 3)
+        files: dict[str, bytes | str] = {f"notebooks/{made.name}.ipynb": made.notebook, **made.files}
+        files |= donor_files(data, donor, made, out)
+        index = out / "index.html"
+        if index.is_file() and data.digest[:16] not in (page := index.read_text(encoding="utf-8")):
+            files["index.html"] = with_notice(page, words.OTHER_DATA)
+        _put(out, files)
+        progress("site", 3, 3)
+    return _result(data, out / f"{made.name}.html", [made])
+
+
+def _result(data: Analysis, first: Path, made: Iterable[Rendered]) -> BuildResult:
+    failed = {r.name: r.failed for r in made if r.failed}
     aside = tuple(dict.fromkeys(p.entity for p in data.problems if p.severity == "quarantine"))
-    return BuildResult(PARTS_FAILED if failed or aside else OK, out / "index.html", failed, aside)
+    return BuildResult(PARTS_FAILED if failed or aside else OK, first, failed, aside)
+
+
+def _outside(folder: Path, out: Path) -> None:
+    if out.resolve() == folder.resolve() or folder.resolve() in out.resolve().parents:
+        raise UsageError("The report may not lie in the study folder; name another folder with --out.")
+
+
+def _asks_for(notebook: Path, tables: Iterable[str]) -> bool:
+    """Whether a notebook names one of these tables."""
+    text = notebook.read_text(encoding="utf-8")
+    return any(f'\\"{name}\\"' in text for name in tables)
 
 
 @remember("report", ignore=("data",))
@@ -133,17 +207,23 @@ def _chosen(only: Sequence[str]) -> dict[str, Path]:
 
 
 @contextmanager
-def _running(notebooks: dict[str, Path], data: Analysis, jobs: int) -> Iterator[list[Future[Rendered]]]:
-    """Notebooks that run, each in a kernel of its own, while the caller does something else.
+def _running(jobs: int) -> Iterator[Callable[..., Future[Rendered]]]:
+    """Hands out what starts a notebook, each in a kernel of its own, while the caller does something else.
 
     Only the kernels compute, so threads are enough here, and nothing but the kernels is left to end: that
     happens where the caller is stopped, and by itself where this process is killed.
     """
+    going: list[Future[Rendered]] = []
+
     # threads that save and restore the filters of warnings could leave each other's behind
-    with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=min(jobs, max(len(notebooks), 1))) as pool:
-        going = [pool.submit(render, path, {}, data.folder, data.digest, data.config.id) for path in notebooks.values()]
+    with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=jobs) as pool:
+
+        def start(work: Callable[..., Rendered], *args: object) -> Future[Rendered]:
+            going.append(pool.submit(work, *args))
+            return going[-1]
+
         try:
-            yield going
+            yield start
         except BaseException:
             from helpers.report import kernels
 
@@ -186,13 +266,18 @@ def _sweep(out: Path) -> None:
             left.unlink(missing_ok=True)
 
 
-def _write(out: Path, files: dict[str, bytes | str], record: str, whole: bool) -> None:
-    manifest = out / "notebooks" / ".files.json"
+def _put(out: Path, files: dict[str, bytes | str]) -> None:
+    """Write what differs from what is there, the first page last."""
     for name, content in sorted(files.items(), key=lambda item: item[0] == "index.html"):
         data = content.encode("utf-8") if isinstance(content, str) else content
         path = out / name
         if not path.is_file() or path.read_bytes() != data:
             write_atomically(path, data)
+
+
+def _write(out: Path, files: dict[str, bytes | str], record: str, whole: bool) -> None:
+    manifest = out / "notebooks" / ".files.json"
+    _put(out, files)
     write_atomically(out / "provenance.json", record)
     if whole:
         for name in set(_earlier(manifest)) - set(files):

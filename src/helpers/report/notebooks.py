@@ -82,6 +82,20 @@ def study_notebooks(folder: Path = NOTEBOOKS) -> dict[str, Path]:
     return {p.stem: p for p in sorted(folder.glob("*.ipynb")) if p.stem not in NOT_PAGES}
 
 
+def title_of(source: Path) -> str:
+    """First heading of a notebook; its file's name where it is no whole notebook.
+
+    Examples
+    --------
+    >>> title_of(NOTEBOOKS / "donor_report.ipynb")
+    'One donor'
+    """
+    try:
+        return _title(json.loads(source.read_text(encoding="utf-8")))[0]
+    except (json.JSONDecodeError, KeyError):
+        return source.stem
+
+
 def declared_parameters(source: Path) -> dict[str, str]:
     """Parameters of a notebook with their types, from the cell tagged ``parameters``.
 

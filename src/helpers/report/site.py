@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -17,10 +18,13 @@ import pandas as pd
 from helpers.analysis import Analysis
 from helpers.core.schemas import output_tables
 from helpers.report import words
-from helpers.report.notebooks import TEMPLATES, Rendered
+from helpers.report.donors import Key, list_body, page_keys, states
+from helpers.report.notebooks import TEMPLATES, Rendered, study_notebooks, title_of
 from helpers.stats.sentences import primary_changes
 from helpers.tables.base import show_table
 from helpers.tables.cohort import problem_counts_view, problems_view
+
+DONORS = "donors.html"
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,9 @@ def _templates() -> jinja2.Environment:
     )
 
 
-def site_files(data: Analysis, rendered: Sequence[Rendered], record: Mapping[str, Any]) -> dict[str, str]:
+def site_files(
+    data: Analysis, rendered: Sequence[Rendered], donors: Mapping[str, Rendered], record: Mapping[str, Any]
+) -> dict[str, str]:
     """Every page of the site as HTML, by file name.
 
     Parameters
@@ -50,33 +56,108 @@ def site_files(data: Analysis, rendered: Sequence[Rendered], record: Mapping[str
         The opened study.
     rendered
         Notebooks that were run, in the order of the navigation.
+    donors
+        Pages of donors by the donor's code.
     record
         The record of `provenance`.
     """
-    pages = [Page(f"{r.name}.html", r.title, r.lead, _without_first_heading(r.body), r.failed) for r in rendered]
+    pages = _of_notebooks(rendered)
+    listed = dict.fromkeys(donors, words.CURRENT)
+    if donors:
+        pages.append(Page(DONORS, words.DONORS, words.DONORS_LEAD, list_body(data, listed)))
     pages.append(Page("problems.html", words.PROBLEMS, words.PROBLEMS_LEAD, _problems_body(data)))
     pages.append(Page("provenance.html", words.PROVENANCE, words.PROVENANCE_LEAD, _provenance_body(record)))
-    overview = Page("index.html", words.INDEX, "", _index_body(data, pages))
-    site = {
+    failing = [Page(f"{r.name}.html", r.title, r.lead, "", r.failed) for r in donors.values() if r.failed]
+    overview = Page("index.html", words.INDEX, "", _index_body(data, pages, [*pages, *failing]))
+    site = _site(data, [overview, *pages])
+    files = {page.file: _page(page, site) for page in (overview, *pages)}
+    return files | {f"{r.name}.html": donor_html(data, r, site, key.digest) for r, key in _keyed(data, donors)}
+
+
+def notebook_pages(data: Analysis, rendered: Sequence[Rendered]) -> dict[str, str]:
+    """Pages of some notebooks alone, with the navigation to all; arguments as in `site_files`."""
+    site = _site(data, _planned_pages())
+    return {page.file: _page(page, site) for page in _of_notebooks(rendered)}
+
+
+def _of_notebooks(rendered: Sequence[Rendered]) -> list[Page]:
+    return [Page(f"{r.name}.html", r.title, r.lead, _without_first_heading(r.body), r.failed) for r in rendered]
+
+
+def donor_files(data: Analysis, donor: str, made: Rendered, out: Path) -> dict[str, str]:
+    """The page of one donor and the list of donors, which says how all their pages stand.
+
+    Parameters
+    ----------
+    data
+        The opened study.
+    donor
+        The donor.
+    made
+        The donor's page.
+    out
+        Folder of the report, where the other pages are.
+    """
+    keys = page_keys(data)
+    site = _site(data, _planned_pages())
+    stand = states(out, keys) | {donor: words.CURRENT}
+    listed = Page(DONORS, words.DONORS, words.DONORS_LEAD, list_body(data, stand))
+    return {DONORS: _page(listed, site), f"{made.name}.html": donor_html(data, made, site, keys[donor].digest)}
+
+
+def _planned_pages() -> list[Page]:
+    """The navigation before any page is made."""
+    notebooks = [Page(f"{name}.html", title_of(path), "", "") for name, path in study_notebooks().items()]
+    own = [("problems.html", words.PROBLEMS), ("provenance.html", words.PROVENANCE)]
+    first, last = Page("index.html", words.INDEX, "", ""), [Page(f, t, "", "") for f, t in own]
+    return [first, *notebooks, Page(DONORS, words.DONORS, "", ""), *last]
+
+
+def _keyed(data: Analysis, donors: Mapping[str, Rendered]) -> list[tuple[Rendered, Key]]:
+    keys = page_keys(data) if donors else {}
+    return [(made, keys[donor]) for donor, made in donors.items()]
+
+
+def donor_html(data: Analysis, made: Rendered, site: Mapping[str, Any], digest: str) -> str:
+    """A donor's page, one folder below the others; it carries the digest of what it was made from."""
+    body = _without_first_heading(made.body).replace('href="figures/', 'href="../figures/')
+    return _page(Page(f"{made.name}.html", made.title, made.lead, body, made.failed), site, digest)
+
+
+def _site(data: Analysis, pages: Sequence[Page]) -> dict[str, Any]:
+    return {
         "id": data.config.id,
         "title": data.config.title,
         "registry_id": data.config.registry_id,
         "simulated": data.config.simulated,
         "fingerprint": data.digest[:16],
-        "pages": [overview, *pages],
+        "pages": pages,
     }
-    return {page.file: _page(page, site) for page in (overview, *pages)}
 
 
-def _page(page: Page, site: Mapping[str, Any]) -> str:
+def with_notice(page: str, sentence: str) -> str:
+    """A finished page with a sentence at its top, once.
+
+    Examples
+    --------
+    >>> with_notice('<main id="content"></main>', "Older.")
+    '<main id="content"><p class="failed" role="alert">Older.</p></main>'
+    """
+    notice = f'<p class="failed" role="alert">{html.escape(sentence)}</p>'
+    return page if notice in page else page.replace('<main id="content">', f'<main id="content">{notice}', 1)
+
+
+def _page(page: Page, site: Mapping[str, Any], content: str = "") -> str:
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "sort.js"))
-    toc = [] if page.file == "index.html" else _contents(page.body)  # the overview answers on its first screen
+    toc = [] if page.file == "index.html" or content else _contents(page.body)  # those answer on their first screen
     return (
         _templates()
         .get_template("page.html.j2")
         .render(
             title=page.title,
-            file=page.file,
+            file=DONORS if content else page.file,
+            root="../" if content else "",
+            content=content,
             heading=True,
             failed=page.failed,
             body=_safe(page.body),
@@ -149,7 +230,7 @@ def _provenance_body(record: Mapping[str, Any]) -> str:
     return f'<p>{html.escape(words.PROVENANCE_LEAD)}</p><dl class="pairs">{facts}</dl><h2 id="inputs">Inputs</h2>{inputs._repr_html_()}<h2 id="packages">Packages</h2>{packages._repr_html_()}'
 
 
-def _index_body(data: Analysis, pages: Sequence[Page]) -> str:
+def _index_body(data: Analysis, pages: Sequence[Page], made: Sequence[Page]) -> str:
     donors = data.table("donors_derived")
     facts = [{"value": str(len(donors)), "label": "donors analysed"}]
     facts += [{"value": str(int((donors["group"] == g.code).sum())), "label": g.label} for g in data.config.groups]
@@ -166,7 +247,7 @@ def _index_body(data: Analysis, pages: Sequence[Page]) -> str:
             facts=facts,
             changed=primary_changes(data.table("effects"), data.config),
             uncertain=uncertainties(data),
-            failed=[p for p in pages if p.failed],
+            failed=[p for p in made if p.failed],
             pages=pages,
             tables=described,
         )
