@@ -13,113 +13,145 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from helpers.core.numbers import show as number
 from helpers.core.numbers import show_interval
 from helpers.figures.base import Picture, drawn, sentence_picture
 from helpers.figures.effects import ratio_ticks
-from helpers.figures.style import GREY, PAGE_IN, PURPLE, group_looks
-from helpers.figures.words import SCALE_AXIS, STATUS_SHORT, readout_words
+from helpers.figures.style import BLUE, GREY, ORANGE, PAGE_IN, PURPLE, group_looks
+from helpers.figures.words import CHANGE_UNIT, HEALTH_CAPTION, HEALTH_SOURCE, ONE_MORE, SCALE_AXIS, STATUS_SHORT
 from helpers.stats import response as computed
 from helpers.stats.concordance import COVARIATES
-from helpers.stats.response import KEY, leading, of_role, rows_of
-from helpers.stats.summary import arms_of, group_of
+from helpers.stats.labels import arms_of, comparison_of, groups_of, name_of, times_of
+from helpers.stats.response import KEY, ROW, leading, of_role, rows_of
+from helpers.stats.summary import confounders, listed, share, shares, size
 from helpers.study.config import Config
 
-ROW_IN, LANE_IN, LABEL_WIDTH = 0.2, 0.15, 44
-HEALTH_TINT, MISSING_TINT = "#E3EFE6", "#F2F2F2"
-MOST_NUMBERS = 16
+ROW_IN, LABEL_WIDTH, NAME_WIDTH = 0.2, 44, 34
+HEALTH_TINT, MISSING_TINT, BAND = "#E3EFE6", "#F2F2F2", "#E8E8E8"
+MOST_NUMBERS = 24
 """Columns of the map up to which every cell holds its number."""
 MOST_COLUMNS, MOST_SCATTERS = 40, 24
-_ARROWS = {"up": "→", "down": "←"}
-_ARROWS_ON_NAMES = {"up": " ▲", "down": " ▼", "": ""}
+_ARROWS, _TRIANGLES = {"up": "→ ", "down": "← ", "": ""}, {"up": " ▲", "down": " ▼", "": ""}
 _LOT_MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
-Lane = tuple[float, Any]
+_MORE_LOOKS = {"donor": (PURPLE, "o"), "culture": (BLUE, "s"), "assay": (ORANGE, "^")}
 
 
-def _label(config: Config, assay: str, readout: str) -> str:
-    known = (r for r in config.settings.get("readouts", ()) if (r["name"], r.get("assay", assay)) == (readout, assay))
-    return str(next(known, {}).get("label") or readout_words(readout))
+# ---- lanes: what all forests of this page share
+
+
+def _lanes(
+    blocks: Sequence[pd.DataFrame], label: Callable[[Any], str]
+) -> tuple[Figure, Axes, list[list[tuple[float, Any]]]]:
+    """A figure with a block of lanes for each comparison, a lane for each row of it; the rows with their heights."""
+    lanes, centres, labels, y = [], [], [], 0.0
+    figure = Figure(layout="constrained")
+    axes = figure.add_subplot()
+    for part in blocks:
+        words = label(next(part.itertuples()))
+        height = max(float(len(part)), 0.75 * (words.count("\n") + 1))
+        start = y + (height - len(part)) / 2 + 0.4
+        lanes.append([(start + i, row) for i, row in enumerate(part.itertuples())])
+        centres.append(y + height / 2)
+        labels.append(words)
+        y += height + 0.3
+        axes.axhline(y - 0.15, color="#CCCCCC", linewidth=0.5, zorder=0)
+    figure.set_size_inches(PAGE_IN, ROW_IN * y + 0.85)
+    axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
+    axes.set_ylim(y - 0.15, -0.15)
+    axes.set_yticks(centres, labels, fontsize=7)
+    axes.tick_params(axis="y", length=0)
+    return figure, axes, lanes
 
 
 def _row_label(row: Any, config: Config) -> str:
-    arms = textwrap.fill(arms_of(row, config), LABEL_WIDTH)
-    return f"{_label(config, row.assay, row.readout)}\n{arms}"
+    name = textwrap.fill(name_of(config, row.assay, row.readout), NAME_WIDTH)
+    return f"{name}\n{textwrap.fill(comparison_of(row, config), LABEL_WIDTH)}"
 
 
-def _axis_kind(row: Any) -> str:
-    """What an axis measures: fold, odds, or a difference in one unit; kinds never share an axis."""
-    if row.ratio_kind in ("fold", "odds"):
-        return str(row.ratio_kind)
-    return {"log2": "fold", "logit": "odds"}.get(row.scale, f"identity {row.unit}")
+def _parts(rows: pd.DataFrame, keys: Sequence[str] = KEY) -> list[pd.DataFrame]:
+    return [part for _, part in rows.groupby(list(keys), sort=False, dropna=False)]
+
+
+def _interval(axes: Axes, y: float, row: Any, colour: str, marker: str) -> None:
+    """A mark with its interval; an end that is not known is an arrow head."""
+    known = [row.estimate if pd.isna(v) else v for v in (row.ci_low, row.ci_high)]
+    axes.plot(known, [y, y], color=colour, linewidth=1.3, zorder=3, solid_capstyle="butt")
+    for end, shape in ((row.ci_low, "<"), (row.ci_high, ">")):
+        if pd.isna(end):
+            axes.annotate(
+                "",
+                (0.06 if shape == "<" else 0.94, y),
+                (row.estimate, y),
+                axes.get_yaxis_transform(),
+                "data",
+                arrowprops={"arrowstyle": "->", "color": colour, "linewidth": 1.0},
+                annotation_clip=False,
+            )
+    axes.scatter([row.estimate], [y], s=22, marker=marker, color=colour, zorder=4)
+
+
+def _own_changes(axes: Axes, y: float, own: pd.DataFrame, colour: str) -> None:
+    """Each donor's change below its mark: a tick, or a triangle that points to where a bounded one lies."""
+    for mark, shape in (("", "|"), ("<", "<"), (">", ">")):
+        x = own.loc[own["mark"] == mark, "shown"]
+        axes.plot(
+            x, [y + 0.36] * len(x), shape, color=colour, markersize=3.5, markerfacecolor="white", alpha=0.8, zorder=2
+        )
+
+
+def _beside(axes: Axes, y: float, words: str, fontsize: float = 6.5) -> None:
+    axes.text(1.01, y, words, fontsize=fontsize, va="center", transform=axes.get_yaxis_transform())
+
+
+def _refusal(axes: Axes, y: float, words: str) -> None:
+    axes.text(0.01, y, words, color=GREY, fontsize=6.5, va="center", transform=axes.get_yaxis_transform(), zorder=5)
+
+
+def _short(row: Any) -> str:
+    return STATUS_SHORT.get(row.status, str(row.status).replace("_", " "))
 
 
 def _finish_axis(axes: Axes, kind: str) -> None:
-    axes.set_xlabel(SCALE_AXIS[kind.split(" ")[0]].format(unit=kind.partition(" ")[2]))
-    if kind in ("fold", "odds"):
-        base = 2.0 if kind == "fold" else float(np.e)
+    axes.set_xlabel(SCALE_AXIS.get(kind) or SCALE_AXIS["identity"].format(unit=kind))
+    base = computed.BASES.get(kind)
+    if base:
         low, high = axes.get_xlim()
         ratios = ratio_ticks(base**low, base**high)
         axes.set_xticks([float(np.log(r) / np.log(base)) for r in ratios], [f"{r:g}×" for r in ratios])
         axes.set_xlim(low, high)
 
 
-def _interval(axes: Axes, y: float, row: Any, colour: str, marker: str, filled: bool = True) -> None:
-    """A mark with its interval; an end that is not known is an arrow head at the mark's side of it."""
-    known = [row.estimate if pd.isna(v) else v for v in (row.ci_low, row.ci_high)]
-    axes.plot(known, [y, y], color=colour, linewidth=1.3, zorder=3, solid_capstyle="butt")
-    face = colour if filled else "white"
-    axes.scatter([row.estimate], [y], s=22, marker=marker, facecolors=face, edgecolors=colour, linewidths=1, zorder=4)
+def _percent_axis(axes: Axes, label: str) -> None:
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f} %".replace("-", "\N{MINUS SIGN}")))
+    axes.set_xlabel(label)
 
 
-def _refusal(axes: Axes, y: float, words: str) -> None:
-    transform = axes.get_yaxis_transform()
-    axes.text(0.01, y, words, color=GREY, fontsize=6.5, va="center", transform=transform, zorder=5)
-
-
-def _sizes(estimate: float, low: Any, high: Any, kind: str) -> str:
-    base = {"fold": 2.0, "odds": float(np.e)}.get(kind)
-    values = [float("nan") if pd.isna(v) else float(v) for v in (estimate, low, high)]
-    values = [base**v for v in values] if base else values
-    return f"{number(values[0])} ({show_interval(values[1], values[2]) or 'open'})"
-
-
-# ---- forests by scale
-
-
-def all_forests(
-    effects: pd.DataFrame, readouts: pd.DataFrame, donors: pd.DataFrame, config: Config, role: str = ""
-) -> list[Picture]:
-    """One forest a scale of the readouts of a role: fold changes, differences in each unit, and odds ratios apart.
-
-    Parameters
-    ----------
-    effects, readouts, donors
-        The output tables ``effects``, ``readouts`` and ``donors_derived``.
-    config
-        study.yaml.
-    role
-        primary, secondary or exploratory; empty for the role that leads.
-
-    Returns
-    -------
-    Pictures; one that says so where there is no estimate.
-    """
-    names = of_role(effects, role) if role else leading(effects)[1]
-    role = role or leading(effects)[0]
-    rows = rows_of(effects, "msc_effect", names)
-    if rows["estimate"].isna().all():
-        return [
-            _nothing(f"response_{role}_forest", f"There is no estimate of a {role} readout with and without MSC.", rows)
-        ]
-    changes = computed.donor_changes(readouts, effects, donors, config, names)
-    kinds = pd.Series([_axis_kind(r) for r in rows.itertuples()], rows.index)
-    given = rows.groupby(KEY, dropna=False, sort=False)["estimate"].transform("count") > 0
+def _group_handles(rows: pd.DataFrame, config: Config, marks: bool = True) -> list[Line2D]:
+    looks = group_looks(config)
     return [
-        _forest(rows[given & (kinds == kind)], changes, effects, config, str(kind), role)
-        for kind in dict.fromkeys(kinds[given])
+        Line2D([], [], color=c, marker=m if marks else "", markersize=4.5, linewidth=1.3, label=groups_of(r, config))
+        for r in rows.drop_duplicates("group").itertuples()
+        for c, m in [looks.get(r.group, (PURPLE, "D"))]
     ]
+
+
+def _mark(shape: str, label: str, colour: str = "#222222", face: str = "white") -> Line2D:
+    return Line2D([], [], color=colour, marker=shape, linestyle="", markersize=4.5, markerfacecolor=face, label=label)
+
+
+def _legend(figure: Figure, handles: Sequence[Any], columns: int = 4) -> None:
+    figure.legend(handles=handles, loc="outside lower left", ncols=columns)
+
+
+def _said(row: Any, config: Config, *more: str) -> str:
+    what = (name_of(config, row.assay, row.readout), comparison_of(row, config), groups_of(row, config))
+    return ", ".join([*what, *more])
+
+
+def _slug(kind: str) -> str:
+    return "_".join("".join(c if c.isascii() and c.isalnum() else " " for c in kind).split()) or "other"
 
 
 @drawn
@@ -127,116 +159,85 @@ def _nothing(name: str, sentence: str, rows: pd.DataFrame) -> Picture:
     return sentence_picture(name, sentence, rows, PAGE_IN)
 
 
+# ---- forests by scale
+
+
+def all_forests(effects: pd.DataFrame, changes: pd.DataFrame, config: Config, rank: str = "leading") -> list[Picture]:
+    """One forest a scale of the effect on some readouts: fold changes, differences in each unit, and odds ratios apart.
+
+    Parameters
+    ----------
+    effects, changes
+        The output tables ``effects`` and ``donor_changes``.
+    config
+        study.yaml.
+    rank
+        ``leading``, or ``following``: the secondary readouts where primary ones lead.
+
+    Returns
+    -------
+    Pictures; one that says so where there is no estimate.
+    """
+    role, names = computed.ranked(effects, rank)
+    rows = rows_of(effects, "msc_effect", names)
+    if rows["estimate"].isna().all():
+        sentence = f"There is no estimate of co-culture with MSC on any of {len(names)} {role} readouts."
+        return [_nothing(f"response_{role}_forest", sentence, rows)]
+    ways = [computed.direction(effects, config, r) for r in rows.itertuples()]
+    rows = rows.assign(
+        toward_health=[w.way for w in ways], source=[w.source for w in ways], cited=[w.cited for w in ways]
+    )
+    rows = rows[rows.groupby(KEY, dropna=False, sort=False)["estimate"].transform("count") > 0]
+    own = computed.marked(computed.changes_of(changes, names))
+    kinds = pd.Series([computed.axis_kind(r) for r in rows.itertuples()], rows.index)
+    # a refused row has no kind of its own: it stands with the other group of its comparison
+    kinds = kinds.where(rows["estimate"].notna()).groupby([rows[k] for k in KEY], dropna=False).transform("first")
+    return [_forest(rows[kinds == kind], own, config, str(kind), role) for kind in dict.fromkeys(kinds)]
+
+
 @drawn
-def _forest(
-    rows: pd.DataFrame, changes: pd.DataFrame, effects: pd.DataFrame, config: Config, kind: str, role: str
-) -> Picture:
-    blocks = [part for _, part in rows.groupby(KEY, sort=False, dropna=False)]
-    figure, axes, lanes = _lanes(blocks, config)
-    looks = group_looks(config)
-    for y, row in lanes:
+def _forest(rows: pd.DataFrame, changes: pd.DataFrame, config: Config, kind: str, role: str) -> Picture:
+    figure, axes, blocks = _lanes(_parts(rows), lambda r: _row_label(r, config))
+    looks, drawn_changes = group_looks(config), []
+    for y, row in (lane for block in blocks for lane in block):
         colour, marker = looks.get(row.group, (PURPLE, "D"))
-        own = _of_row(changes, row)
-        axes.plot(own["change"], np.full(len(own), y - 0.32), "|", color=colour, markersize=4, alpha=0.7, zorder=2)
+        if kind != "detection":  # donors' changes are on the scale of the readout, odds of detection are not
+            drawn_changes.append(changes[computed.same(changes, row, ROW)])
+            _own_changes(axes, y, drawn_changes[-1], colour)
         if pd.isna(row.estimate):
-            words = STATUS_SHORT.get(row.status, str(row.status).replace("_", " "))
-            _refusal(axes, y, f"{group_of(row, config)}: {words}")
+            _refusal(axes, y, f"{groups_of(row, config)}: {_short(row)}")
         else:
             _interval(axes, y, row, colour, marker)
-    ways = [computed.direction(effects, config, next(part.itertuples())) for part in blocks]
-    _health(axes, blocks, lanes, ways)
+    _tint_health(axes, blocks)
     _finish_axis(axes, kind)
-    _group_legend(figure, rows, config, [Patch(facecolor=HEALTH_TINT, label="toward health")])
-    said = "; ".join(
-        f"{_label(config, r.assay, r.readout)}, {arms_of(r, config)}, {group_of(r, config)} {_sizes(r.estimate, r.ci_low, r.ci_high, kind)}"
-        for _, r in lanes
-        if pd.notna(r.estimate)
+    bounded = any(part["mark"].isin(["<", ">"]).any() for part in drawn_changes)
+    marks = [_mark("<", "at most"), _mark(">", "at least")] if bounded else []
+    ticks = [_mark("|", "one donor")] if drawn_changes else []
+    _legend(
+        figure, [*_group_handles(rows, config), *ticks, *marks, Patch(facecolor=HEALTH_TINT, label="toward health")], 6
     )
-    what = {"fold": "fold changes", "odds": "odds ratios"}.get(kind, f"differences in {kind.partition(' ')[2]}")
-    slug = "_".join("".join(c if c.isalnum() else " " for c in kind).split())
-    level = 100 * float(rows["ci_level"].iloc[0])
-    caption = (
-        f"Effect of MSC on {role} readouts, {what}: estimate and {level:g} % interval, each donor's own change as a tick below it. "
-        "Tinted side and arrow: toward health, by the plan or by where this study's controls lie (own gap)."
-    )
-    data = rows.assign(toward_health=[computed.direction(effects, config, r).way for r in rows.itertuples()])
-    return Picture(
-        figure, f"response_{role}_forest_{slug}", f"Forest of {role} readouts, {what}. {said}.", caption, data
-    )
+    what = {"fold": "fold changes", "odds": "odds ratios", "detection": "odds of detection"}.get(kind)
+    what = what or f"differences in {kind}"
+    said = "; ".join(_said(r, config, size(r)) for r in rows.itertuples() if pd.notna(r.estimate))
+    caption = f"Effect of co-culture with MSC on {role} readouts, {what}: estimate and {100 * float(rows['ci_level'].iloc[0]):g} % interval"
+    caption += f"{', each donor below it' if drawn_changes else ''}. {HEALTH_CAPTION}"
+    cited = {name_of(config, r.assay, r.readout): r.cited for r in rows.itertuples() if r.cited}
+    caption += "".join(f" {name}: {source}." for name, source in cited.items())
+    name = f"response_{role}_forest_{_slug(kind)}"
+    return Picture(figure, name, f"Forest of {role} readouts, {what}. {said}.", caption, rows)
 
 
-def _of_row(changes: pd.DataFrame, row: Any) -> pd.DataFrame:
-    """Donors' observed changes behind one row of effects."""
-    same = (changes["group"] == row.group) & (changes["mark"] == "")
-    for key in KEY:
-        value = getattr(row, key)
-        same &= changes[key].isna() if pd.isna(value) else changes[key] == value
-    return changes[same]
-
-
-def _lanes(
-    blocks: Sequence[pd.DataFrame], config: Config, label: Callable[[Any, Config], str] = _row_label
-) -> tuple[Figure, Axes, list[Lane]]:
-    """A figure with a block of lanes for each comparison, a lane for each row of it; rows with their height."""
-    lanes: list[Lane] = []
-    y, centres, labels, edges = 0.0, [], [], []
-    for part in blocks:
-        first = next(part.itertuples())
-        words = label(first, config)
-        height = max(len(part) * 1.0, 0.75 * (words.count("\n") + 1))
-        start = y + (height - len(part)) / 2
-        lanes += [(start + i + 0.35, row) for i, row in enumerate(part.itertuples())]
-        centres.append(y + height / 2 - 0.1)
-        labels.append(words)
-        y += height + 0.3
-        edges.append(y - 0.2)
-    figure = Figure(figsize=(PAGE_IN, max(ROW_IN * y + 0.75, 1.3)), layout="constrained")
-    axes = figure.add_subplot()
-    for edge in edges[:-1]:
-        axes.axhline(edge, color="#CCCCCC", linewidth=0.5, zorder=0)
-    axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
-    axes.set_ylim(-0.2, y - 0.1)
-    axes.invert_yaxis()
-    axes.set_yticks(centres, labels, fontsize=7)
-    axes.tick_params(axis="y", length=0)
-    # matplotlib draws what lies below in an inverted axis with a larger y; ticks of donors lie just below their mark
-    lanes = [(y_, row) for y_, row in lanes]
-    return figure, axes, lanes
-
-
-def _health(axes: Axes, blocks: Sequence[pd.DataFrame], lanes: list[Lane], ways: list[computed.Direction]) -> None:
+def _tint_health(axes: Axes, blocks: list[list[tuple[float, Any]]]) -> None:
     """Tint each block's side toward health, and name its source in the margin."""
     low, high = axes.get_xlim()
-    heights = iter(y for y, _ in lanes)
-    for part, way in zip(blocks, ways, strict=True):
-        own = [next(heights) for _ in range(len(part))]
-        top, bottom = min(own) - 0.5, max(own) + 0.5
-        words = {"plan": "plan", "own gap": "own gap"}.get(way.source, "no direction\nstated")
-        axes.text(
-            1.01,
-            (top + bottom) / 2,
-            f"{_ARROWS.get(way.way, '')} {words}".strip(),
-            fontsize=6.5,
-            va="center",
-            transform=axes.get_yaxis_transform(),
-        )
-        if way.way:
-            side = (0.0, high) if way.way == "up" else (low, 0.0)
-            axes.add_patch(
-                Rectangle((side[0], top), side[1] - side[0], bottom - top, facecolor=HEALTH_TINT, linewidth=0, zorder=0)
-            )
+    for block in blocks:
+        (top, row), bottom = block[0], block[-1][0]
+        _beside(axes, (top + bottom) / 2, _ARROWS[row.toward_health] + HEALTH_SOURCE[row.source])
+        if row.toward_health:
+            left, right = (0.0, high) if row.toward_health == "up" else (low, 0.0)
+            corner, height = (left, top - 0.5), bottom - top + 1.1
+            axes.add_patch(Rectangle(corner, right - left, height, facecolor=HEALTH_TINT, linewidth=0, zorder=0))
     axes.set_xlim(low, high)
-
-
-def _group_legend(figure: Figure, rows: pd.DataFrame, config: Config, more: Sequence[Any] = ()) -> None:
-    looks = group_looks(config)
-    first = rows.drop_duplicates("group")
-    handles: list[Any] = [
-        Line2D([], [], color=colour, marker=marker, markersize=4.5, linewidth=1.3, label=group_of(r, config))
-        for r in first.itertuples()
-        for colour, marker in [looks.get(r.group, (PURPLE, "D"))]
-    ]
-    figure.legend(handles=[*handles, *more], loc="outside lower left", ncols=4)
 
 
 # ---- share of the gap
@@ -253,34 +254,29 @@ def gap_closed(effects: pd.DataFrame, config: Config) -> Picture:
     config
         study.yaml.
     """
-    name = "response_gap_closed"
-    rows = rows_of(effects, "gap_closed", leading(effects)[1])
+    name, rows = "response_gap_closed", rows_of(effects, "gap_closed", leading(effects)[1])
     if rows["estimate"].isna().all():
-        return sentence_picture(name, "No share of a gap between groups can be given.", rows, PAGE_IN)
-    blocks = [part for _, part in rows.groupby(KEY, sort=False, dropna=False)]
-    figure, axes, lanes = _lanes(blocks, config)
+        return sentence_picture(name, f"No share of a gap can be given: 0 of {len(rows)} comparisons.", rows, PAGE_IN)
+    figure, axes, blocks = _lanes(_parts(rows), lambda r: _row_label(r, config))
     axes.axvline(1, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-    for y, row in lanes:
+    several = rows["group"].nunique() > 1
+    for y, row in (lane for block in blocks for lane in block):
         if pd.isna(row.estimate):
-            _refusal(axes, y, STATUS_SHORT.get(row.status, str(row.status).replace("_", " ")))
+            _refusal(axes, y, f"{groups_of(row, config)}: {_short(row)}" if several else _short(row))
         else:
             _interval(axes, y, row, PURPLE, "D")
+            words = f"{share(row.estimate)} ({shares(row)})"
+            _beside(axes, y, f"{groups_of(row, config)}\n{words}" if several else words)
     low, high = axes.get_xlim()
-    axes.set_xlim(max(low, -2.0), min(high, 4.0))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f} %"))
-    axes.set_xlabel("Share of the gap that is closed (0 %: as without MSC; 100 %: as the controls)")
+    axes.set_xlim(min(max(low, -2.0), -0.05), max(min(high, 4.0), 1.1))
+    _percent_axis(axes, "Share of the gap that is closed (0 %: as without MSC; 100 %: as the controls)")
     said = "; ".join(
-        f"{_label(config, r.assay, r.readout)}, {arms_of(r, config)} "
-        + (
-            "not estimable"
-            if pd.isna(r.estimate)
-            else _sizes(100 * r.estimate, 100 * r.ci_low, 100 * r.ci_high, "share") + " %"
-        )
+        _said(r, config, "not estimable" if pd.isna(r.estimate) else f"{share(r.estimate)} ({shares(r)})")
         for r in rows.itertuples()
     )
     caption = (
         "Share of the gap between the groups that co-culture closes, with its interval; wide where the gap is small. "
-        "It describes: groups differ in the source of their cells, and may in smoking, age and calendar time."
+        f"It describes: {confounders(config)}."
     )
     return Picture(figure, name, f"Shares of the gap closed. {said}.", caption, rows)
 
@@ -294,127 +290,104 @@ def responders(table: pd.DataFrame, effects: pd.DataFrame, config: Config) -> Pi
 
     Parameters
     ----------
-    table
-        The output table ``responders``.
-    effects
-        The output table ``effects``.
+    table, effects
+        The output tables ``responders`` and ``effects``.
     config
         study.yaml.
     """
-    name = "response_responders"
-    rows = computed.responders_of(table, effects)
+    name, rows = "response_responders", computed.responders_of(table, effects)
     rows = rows[rows["k"].notna()]
     if rows.empty:
-        return sentence_picture(
-            name, "No readout has independent cultures, so no donor can be called a responder.", rows, PAGE_IN
-        )
-    rows = rows.assign(estimate=rows["share"], unit="")
-    blocks = [part for _, part in rows.groupby(KEY, sort=False, dropna=False)]
-    figure, axes, lanes = _lanes(blocks, config)
+        sentence = "No readout has independent cultures, so 0 donors can be called responders."
+        return sentence_picture(name, sentence, rows, PAGE_IN)
+    figure, axes, blocks = _lanes(_parts(rows.assign(estimate=rows["share"])), lambda r: _row_label(r, config))
     looks = group_looks(config)
-    for y, row in lanes:
+    for y, row in (lane for block in blocks for lane in block):
         _interval(axes, y, row, looks.get(row.group, (PURPLE, "D"))[0], {"up": "^", "down": "v"}[row.direction])
-        words = f"{int(row.k)} of {int(row.n)}"
-        axes.text(1.01, y, words, fontsize=6.5, va="center", transform=axes.get_yaxis_transform())
+        _beside(axes, y, f"{row.k} of {row.n}")
     axes.set_xlim(-0.02, 1.02)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f} %"))
-    axes.set_xlabel("Donors who changed more than measurement error")
-    colours = [
-        Line2D([], [], color=looks.get(r.group, (PURPLE, "D"))[0], linewidth=2, label=group_of(r, config))
-        for r in rows.drop_duplicates("group").itertuples()
-    ]
-    shapes = [
-        Line2D([], [], color="#222222", marker=m, linestyle="", label=w) for m, w in (("^", "higher"), ("v", "lower"))
-    ]
-    figure.legend(handles=[*colours, *shapes], loc="outside lower left", ncols=4)
-    said = "; ".join(
-        f"{_label(config, r.assay, r.readout)}, {arms_of(r, config)}, {group_of(r, config)}, "
-        f"{'higher' if r.direction == 'up' else 'lower'} {int(r.k)} of {int(r.n)}"
-        for r in rows.itertuples()
-    )
-    caption = "Share of donors whose change is larger than the smallest detectable one, with Clopper–Pearson intervals. Colour and order: group; triangle up: higher, down: lower."
-    return Picture(figure, name, f"Responders. {said}.", caption, rows.drop(columns=["estimate"]))
+    _percent_axis(axes, "Donors who changed more than measurement error")
+    shapes = [_mark("^", "higher", face="#222222"), _mark("v", "lower", face="#222222")]
+    _legend(figure, [*_group_handles(rows, config, marks=False), *shapes])
+    words = {"up": "higher", "down": "lower"}
+    said = "; ".join(_said(r, config, f"{words[r.direction]} {r.k} of {r.n}") for r in rows.itertuples())
+    caption = "Share of donors whose change is larger than the smallest detectable one, with Clopper–Pearson intervals."
+    return Picture(figure, name, f"Responders. {said}.", caption, rows)
 
 
 # ---- map
 
 
 @drawn
-def response_map(readouts: pd.DataFrame, effects: pd.DataFrame, donors: pd.DataFrame, config: Config) -> Picture:
+def response_map(
+    changes: pd.DataFrame, missing: pd.DataFrame, effects: pd.DataFrame, donors: pd.DataFrame, config: Config
+) -> Picture:
     """Donors × primary and secondary readouts: standardised changes; what is missing hatched, what is bounded marked.
 
     Parameters
     ----------
-    readouts, effects, donors
-        The output tables ``readouts``, ``effects`` and ``donors_derived``.
+    changes, missing, effects, donors
+        The output tables ``donor_changes``, ``missing_pairs``, ``effects`` and ``donors_derived``.
     config
         study.yaml.
     """
     name = "response_map"
     names = [*of_role(effects, "primary"), *of_role(effects, "secondary")] or leading(effects)[1]
-    changes = computed.donor_changes(readouts, effects, donors, config, names)
-    columns = [
-        (next(part.itertuples()), part.set_index("donor_id"))
-        for _, part in changes.groupby(KEY, sort=False, dropna=False)
-        if part["standardised"].notna().any()
-    ][:MOST_COLUMNS]
+    rows = computed.marked(computed.changes_of(changes, names))
+    rows = rows.assign(standardised=rows["shown"] / rows["sd_donors"])
+    columns = [part for part in _parts(rows) if part["standardised"].notna().any()][:MOST_COLUMNS]
     if not columns:
         return sentence_picture(
-            name, "No donor has a change that can be set against the spread of donors.", changes, PAGE_IN
+            name, "0 donors have a change that can be set against the spread of donors.", rows, PAGE_IN
         )
     order = {g.code: i for i, g in enumerate(config.groups)}
-    who = donors.sort_values(
-        ["group", "donor_id"], key=lambda s: s.map(order) if s.name == "group" else s, kind="stable"
-    )
-    labels = _map_labels([row for row, _ in columns], effects, config)
-    tall = 0.155 * len(who) + 1.0 + 0.062 * max(map(len, labels))
-    figure = Figure(figsize=(PAGE_IN, tall), layout="constrained")
+    who = donors.assign(place=donors["group"].map(order)).sort_values(["place", "donor_id"], kind="stable")
+    labels = _map_labels([next(part.itertuples()) for part in columns], effects, config)
+    longest = max(len(line) for label in labels for line in label.split("\n"))
+    figure = Figure(figsize=(PAGE_IN, 0.155 * len(who) + 0.9 + 0.058 * longest), layout="constrained")
     axes = figure.add_subplot()
-    image = _cells(axes, columns, list(who["donor_id"]))
+    image = _cells(axes, columns, missing, list(who["donor_id"]))
     axes.set_xticks(np.arange(len(columns)) + 0.5, labels, rotation=90, fontsize=6.5)
     axes.set_yticks(np.arange(len(who)) + 0.5, list(who["donor_id"]), fontsize=6)
     for edge in np.cumsum(who["group"].value_counts(sort=False).to_numpy())[:-1]:
         axes.axhline(edge, color="#222222", linewidth=1.4)
     bar = figure.colorbar(image, ax=axes, pad=0.01, fraction=0.03, extend="both")
     bar.set_label("Change, SDs of donors")
-    hatches = [
-        Patch(facecolor=MISSING_TINT, edgecolor="#888888", hatch="////", label="one arm only"),
-        Patch(facecolor="white", edgecolor="#888888", hatch="xxxx", label="not measured"),
-    ]
-    figure.legend(handles=hatches, loc="outside lower left", ncols=2)
-    alt = f"Standardised changes of {len(columns)} readouts and comparisons in {len(who)} donors. " + " ".join(
-        f"{label.replace(chr(10), ' ')}: {_map_words(part)}." for label, (_, part) in zip(labels, columns, strict=True)
-    )
+    one_arm = Patch(facecolor=MISSING_TINT, edgecolor="#888888", hatch="////", label="one arm only")
+    _legend(figure, [one_arm, Patch(facecolor="white", edgecolor="#888888", hatch="xxxx", label="not measured")])
+    said = " ".join(f"{' '.join(n.split())}: {_map_words(p, len(who))}." for n, p in zip(labels, columns, strict=True))
+    alt = f"Standardised changes of {len(columns)} readouts and comparisons in {len(who)} donors. {said}"
     caption = (
         "Each donor's change in SDs of the donors, groups parted by the black line. < or >: at most or at least, since an arm lies beyond a limit; "
-        "?: beyond limits in a way that leaves no direction. ▲ and ▼: toward health, by the plan or this study's own gap."
+        "?: the limits leave the direction open. ▲ and ▼: toward health, by study.yaml or this study's own gap."
     )
-    return Picture(figure, name, alt, caption, changes)
+    return Picture(figure, name, alt, caption, pd.concat(columns, ignore_index=True))
 
 
 def _map_labels(rows: list[Any], effects: pd.DataFrame, config: Config) -> list[str]:
     several = len({(r.treatment, r.reference) for r in rows}) > 1
     labels = {c.code: c.label for c in config.conditions}
+    minutes = len({r.assay_minutes for r in rows if pd.notna(r.assay_minutes)}) > 1
+    hours = len({r.timepoint_h for r in rows if pd.notna(r.timepoint_h)}) > 1
     out = []
     for row in rows:
-        way = _ARROWS_ON_NAMES[computed.direction(effects, config, row).way]
-        minutes = "" if pd.isna(row.assay_minutes) else f", {row.assay_minutes:g} min"
-        more = f"\n{labels.get(row.treatment, row.treatment)}" if several else ""
-        out.append(f"{_label(config, row.assay, row.readout)}{way}{minutes}{more}")
+        way = _TRIANGLES[computed.direction(effects, config, row).way]
+        more = [labels.get(row.treatment, row.treatment)] if several else []
+        more += [times_of(row).removeprefix(", ")] if hours or minutes else []
+        name = textwrap.shorten(name_of(config, row.assay, row.readout), NAME_WIDTH, placeholder="…")
+        out.append("\n".join([name + way, *([", ".join(more)] if more else [])]))
     return out
 
 
-def _map_words(part: pd.DataFrame) -> str:
-    counts = part["mark"].value_counts()
-    observed = int(counts.get("", 0))
-    bounded = int(sum(counts.get(m, 0) for m in ("<", ">", "?")))
-    median = part.loc[part["mark"] == "", "standardised"].median()
-    return f"median {number(float(median))} SD in {observed} donors, {bounded} bounded, {len(part) - observed - bounded} without a pair"
+def _map_words(part: pd.DataFrame, everyone: int) -> str:
+    observed = part.loc[part["mark"] == "", "standardised"]
+    bounded = len(part) - len(observed)
+    return f"median {number(float(observed.median()))} SD in {len(observed)} donors, {bounded} bounded, {everyone - len(part)} without a pair"
 
 
-def _cells(axes: Axes, columns: list[tuple[Any, pd.DataFrame]], who: list[str]) -> Any:
-    values = np.column_stack([part["standardised"].reindex(who).to_numpy(dtype="float64") for _, part in columns])
-    marks = np.column_stack([part["mark"].reindex(who).fillna("no arm").to_numpy(dtype=object) for _, part in columns])
+def _cells(axes: Axes, columns: list[pd.DataFrame], missing: pd.DataFrame, who: list[str]) -> Any:
+    parts = [part.set_index("donor_id").reindex(who) for part in columns]
+    values = np.column_stack([part["standardised"].to_numpy(dtype="float64") for part in parts])
     most = float(max(1.0, np.nanquantile(np.abs(values), 0.98)))
     image = axes.pcolormesh(
         np.ma.masked_invalid(values),
@@ -423,18 +396,22 @@ def _cells(axes: Axes, columns: list[tuple[Any, pd.DataFrame]], who: list[str]) 
         edgecolors="white",
         linewidth=0.4,
     )
-    numbered = len(columns) <= MOST_NUMBERS
-    for i, j in np.ndindex(*values.shape):
-        mark, value = str(marks[i, j]), values[i, j]
-        if mark in ("one arm", "no arm"):
-            face, hatch = (MISSING_TINT, "////") if mark == "one arm" else ("white", "xxxx")
-            axes.add_patch(Rectangle((j, i), 1, 1, facecolor=face, edgecolor="#888888", hatch=hatch, linewidth=0.3))
-            continue
-        words = mark + (f"{value:.1f}".replace("-", "\N{MINUS SIGN}") if numbered and np.isfinite(value) else "")
-        if not numbered and not mark and np.isfinite(value):
-            words = "+" if value > 0 else "\N{MINUS SIGN}"
-        colour = "white" if np.isfinite(value) and abs(value) > 0.6 * most else "#222222"
-        axes.text(j + 0.5, i + 0.5, words, ha="center", va="center", fontsize=5.5, color=colour)
+    for j, part in enumerate(parts):
+        first = next(columns[j].itertuples())
+        alone = set(missing.loc[computed.same(missing, first, ["assay", "readout", *computed.TIMES]), "donor_id"])
+        for i, (donor, mark) in enumerate(part["mark"].items()):
+            if pd.isna(mark):
+                face, hatch = (MISSING_TINT, "////") if donor in alone else ("white", "xxxx")
+                axes.add_patch(Rectangle((j, i), 1, 1, facecolor=face, edgecolor="#888888", hatch=hatch, linewidth=0.3))
+                continue
+            value = values[i, j]
+            dark = np.isfinite(value) and abs(value) > 0.6 * most
+            words = mark + (
+                f"{value:.1f}".replace("-", "\N{MINUS SIGN}") if len(columns) <= MOST_NUMBERS and mark != "?" else ""
+            )
+            axes.text(
+                j + 0.5, i + 0.5, words, ha="center", va="center", fontsize=5, color="white" if dark else "#222222"
+            )
     axes.set_xlim(0, len(columns))
     axes.set_ylim(len(who), 0)
     return image
@@ -449,211 +426,171 @@ def concordance(table: pd.DataFrame, effects: pd.DataFrame, config: Config) -> P
 
     Parameters
     ----------
-    table
-        The output table ``concordance``.
-    effects
-        The output table ``effects``, for the names of the comparisons.
+    table, effects
+        The output tables ``concordance`` and ``effects``, the second for the names of the comparisons.
     config
         study.yaml.
     """
-    name = "response_concordance"
-    which = effects.drop_duplicates("contrast_id").set_index("contrast_id")[["group", "treatment", "reference"]]
-    rows = computed.across_assays(table).join(which, on="contrast_id", how="inner")
+    name, rows = "response_concordance", computed.with_arms(computed.across_assays(table), effects)
     if rows.empty:
-        return sentence_picture(
-            name, "No two assays have changes of the same donors to be set side by side.", rows, PAGE_IN
+        sentence = "0 pairs of assays have changes of the same donors to be set side by side."
+        return sentence_picture(name, sentence, rows, PAGE_IN)
+    rows = rows.assign(estimate=rows["rho"], one=rows["first"], other=rows["second"])
+    figure, axes, blocks = _lanes(
+        _parts(rows, ["one", "other"]), lambda r: f"{computed.spoken(r.one)}\nand {computed.spoken(r.other)}"
+    )
+    looks, several = group_looks(config), rows[["treatment", "reference"]].drop_duplicates().shape[0] > 1
+    for y, row in (lane for block in blocks for lane in block):
+        axes.barh(y, 2 * row.critical, left=-row.critical, height=0.8, color=BAND, zorder=0)
+        _interval(axes, y, row, *looks.get(row.group, (PURPLE, "D")))
+        _beside(
+            axes, y, f"{arms_of(row, config).split(' against ')[0]}, n = {row.n}" if several else f"n = {row.n}", 5.5
         )
-    rows = rows.assign(estimate=rows["rho"], timepoint_h=np.nan, assay_minutes=np.nan)
-    blocks = [part for _, part in rows.groupby(["first", "second"], sort=False)]
-    figure, axes, lanes = _lanes(blocks, config, lambda r, _: f"{_spoken(r.first)}\nand {_spoken(r.second)}")
-    looks = group_looks(config)
-    several = rows.groupby("group")["contrast_id"].nunique().max() > 1
-    for y, row in lanes:
-        colour, marker = looks.get(row.group, (PURPLE, "D"))
-        axes.barh(y, 2 * row.critical, left=-row.critical, height=0.8, color="#E8E8E8", zorder=0)
-        _interval(axes, y, row, colour, marker)
-        if several:
-            transform = axes.get_yaxis_transform()
-            axes.text(
-                1.01, y, arms_of(row, config).split(" against ")[0], fontsize=5.5, va="center", transform=transform
-            )
     axes.set_xlim(-1.03, 1.03)
     axes.set_xlabel("Rank correlation of donors' changes")
-    _group_legend(figure, rows, config, [Patch(facecolor="#E8E8E8", label="not told from none")])
+    _legend(figure, [*_group_handles(rows, config), Patch(facecolor=BAND, label="not told from none")])
     said = "; ".join(
-        f"{_spoken(r.first)} and {_spoken(r.second)}, {group_of(r, config)}, {number(r.rho)} ({show_interval(r.ci_low, r.ci_high)}), {r.n} donors"
+        f"{computed.spoken(r.one)} and {computed.spoken(r.other)}, {arms_of(r, config)}, {groups_of(r, config)}, "
+        f"{number(r.rho)} ({show_interval(r.ci_low, r.ci_high)}), {r.n} donors"
         for r in rows.itertuples()
     )
-    caption = "Changes of different assays, turned toward health as the plan states it, donor by donor: rank correlation with a bootstrap interval. It describes; nothing was planned to be tested."
-    return Picture(figure, name, f"Concordance across assays. {said}.", caption, rows.drop(columns=["estimate"]))
-
-
-def _spoken(name: str) -> str:
-    """A readout of concordance without its assay and hours, readable.
-
-    Examples
-    --------
-    >>> _spoken("phagocytosis bead|index_mean 24 h 60 min")
-    'bead, index (mean), 60 min'
-    """
-    words = str(name).split(" ")
-    hours = next((i for i, w in enumerate(words) if w == "h"), len(words))
-    minutes = words[hours + 1 :]
-    return readout_words(" ".join(words[1 : hours - 1])) + (f", {' '.join(minutes)}" if minutes else "")
+    caption = "Changes of different assays, turned toward health as study.yaml states it, donor by donor: rank correlation with a bootstrap interval. It describes; none was planned to be tested."
+    return Picture(
+        figure, name, f"Concordance across assays. {said}.", caption, rows.drop(columns=["estimate", "one", "other"])
+    )
 
 
 @drawn
-def covariates(readouts: pd.DataFrame, effects: pd.DataFrame, donors: pd.DataFrame, config: Config) -> Picture:
+def covariates(changes: pd.DataFrame, effects: pd.DataFrame, donors: pd.DataFrame, config: Config) -> Picture:
     """Each donor's change against clinical values, a row a leading readout and a column a value; no line is fitted.
 
     Parameters
     ----------
-    readouts, effects, donors
-        The output tables ``readouts``, ``effects`` and ``donors_derived``.
+    changes, effects, donors
+        The output tables ``donor_changes``, ``effects`` and ``donors_derived``.
     config
         study.yaml.
     """
     name = "response_covariates"
-    changes = computed.donor_changes(readouts, effects, donors, config, leading(effects)[1])
     known = donors.set_index("donor_id")
     values = {c: pd.to_numeric(known[c], errors="coerce") for c in COVARIATES if c in known}
-    values = {c: v for c, v in values.items() if v.notna().any()}
-    seen = changes[changes["mark"].isin(["", "<", ">"])]
-    blocks = [part for _, part in seen.groupby(KEY, sort=False, dropna=False)][: MOST_SCATTERS // max(len(values), 1)]
-    if not values or not blocks:
-        return sentence_picture(name, "No donor has both a change and a clinical value.", seen, PAGE_IN)
-    figure = Figure(figsize=(PAGE_IN, 1.55 * len(blocks) + 0.5), layout="constrained")
+    rows = computed.marked(computed.changes_of(changes, leading(effects)[1]))
+    rows = rows.assign(**{c: rows["donor_id"].map(v) for c, v in values.items()})
+    values = {c: v for c, v in values.items() if rows.loc[rows["shown"].notna(), c].notna().any()}
+    blocks = _parts(rows[rows["shown"].notna()])[: MOST_SCATTERS // max(len(values), 1)]
+    if not values:
+        return sentence_picture(name, "0 donors have both a change and a clinical value.", rows, PAGE_IN)
+    figure = Figure(figsize=(PAGE_IN, 1.5 * len(blocks) + 0.6), layout="constrained")
+    panels = figure.subplots(len(blocks), len(values), squeeze=False, sharex="col", sharey="row")
     looks = group_looks(config)
-    for i, part in enumerate(blocks):
+    for part, row_of_panels in zip(blocks, panels, strict=True):
         first = next(part.itertuples())
-        for j, (column, value) in enumerate(values.items()):
-            axes = figure.add_subplot(len(blocks), len(values), i * len(values) + j + 1)
-            _scatter(axes, part, value, looks)
-            if j == 0:
-                axes.set_title(f"{_label(config, first.assay, first.readout)}: {arms_of(first, config)}", fontsize=7)
-                unit = {"log2": "log2 fold", "logit": "log odds"}.get(first.scale, first.unit)
-                axes.set_ylabel(f"Change, {unit}", fontsize=6.5)
-            if i == len(blocks) - 1:
-                axes.set_xlabel(COVARIATES[column], fontsize=7)
-    _group_legend(
-        figure,
-        seen,
-        config,
-        [
-            Line2D([], [], color="#222222", marker=m, linestyle="", markerfacecolor="white", label=w)
-            for m, w in (("v", "at most"), ("^", "at least"))
-        ],
-    )
-    joined = seen.assign(**{c: seen["donor_id"].map(v) for c, v in values.items()})
-    alt = "Changes beside clinical values. " + " ".join(
-        f"{COVARIATES[c]}: {int(joined.loc[joined[c].notna(), 'donor_id'].nunique())} donors from {number(float(v.min()))} to {number(float(v.max()))}."
-        for c, v in values.items()
+        for column, axes in zip(values, row_of_panels, strict=True):
+            _scatter(axes, part, column, looks)
+        title = f"{name_of(config, first.assay, first.readout)}: {comparison_of(first, config)}"
+        row_of_panels[0].set_title(textwrap.shorten(title, 100, placeholder="…"), fontsize=7)
+        row_of_panels[0].set_ylabel(f"Change, {CHANGE_UNIT.get(first.scale, first.unit)}", fontsize=6.5)
+    for column, axes in zip(values, panels[-1], strict=True):
+        axes.set_xlabel(COVARIATES[column], fontsize=7)
+    bounded = pd.concat(blocks)["mark"].ne("").any()
+    marks = [_mark("v", "at most"), _mark("^", "at least")] if bounded else []
+    _legend(figure, [*_group_handles(pd.concat(blocks), config), *marks])
+    said = "; ".join(f"{_said(next(p.itertuples()), config)}, {len(p)} donors" for p in _parts(pd.concat(blocks), ROW))
+    spans = listed(
+        [f"{COVARIATES[c]} from {number(float(v.min()))} to {number(float(v.max()))}" for c, v in values.items()]
     )
     caption = "Each point is a donor: change with MSC against a clinical value before it. No line is drawn; correlations with their intervals stand in the table."
-    return Picture(figure, name, alt, caption, joined)
+    return Picture(figure, name, f"Changes beside {spans}. {said}.", caption, rows)
 
 
-def _scatter(axes: Axes, part: pd.DataFrame, value: pd.Series, looks: dict[str, tuple[str, str]]) -> None:
-    x = part["donor_id"].map(value)
+def _scatter(axes: Axes, part: pd.DataFrame, column: str, looks: dict[str, tuple[str, str]]) -> None:
     for group, (colour, marker) in looks.items():
         for mark, face, shape in (("", colour, marker), ("<", "white", "v"), (">", "white", "^")):
-            own = (part["group"] == group) & (part["mark"] == mark)
+            own = part[(part["group"] == group) & (part["mark"] == mark)]
             axes.scatter(
-                x[own], part.loc[own, "change"], s=12, marker=shape, facecolors=face, edgecolors=colour, linewidths=0.7
+                own[column], own["shown"], s=12, marker=shape, facecolors=face, edgecolors=colour, linewidths=0.7
             )
     axes.axhline(0, color=GREY, linewidth=0.6, zorder=0)
+    axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.tick_params(labelsize=6.5)
 
 
 # ---- lots
 
 
-def all_lots(
-    effects: pd.DataFrame, sensitivity: pd.DataFrame, readouts: pd.DataFrame, donors: pd.DataFrame, config: Config
-) -> list[Picture]:
+def all_lots(effects: pd.DataFrame, sensitivity: pd.DataFrame, changes: pd.DataFrame, config: Config) -> list[Picture]:
     """The effect with each MSC lot and each donor's own change, a picture a scale.
 
     Parameters
     ----------
-    effects, sensitivity, readouts, donors
-        The output tables ``effects``, ``effects_sensitivity``, ``readouts`` and ``donors_derived``.
+    effects, sensitivity, changes
+        The output tables ``effects``, ``effects_sensitivity`` and ``donor_changes``.
     config
         study.yaml.
     """
-    names = leading(effects)[1]
-    rows = computed.lot_effects(effects, sensitivity, names).assign(ratio_kind="")
+    rows = computed.lot_effects(effects, sensitivity, leading(effects)[1])
     if rows.empty:
-        return [_nothing("response_lots", "No effect can be parted by MSC lot.", rows)]
-    changes = computed.donor_changes(readouts, effects, donors, config, names)
-    kinds = pd.Series([_axis_kind(r) for r in rows.itertuples()], rows.index)
-    return [_lots(rows[kinds == kind], changes, config, str(kind)) for kind in dict.fromkeys(kinds)]
+        return [_nothing("response_lots", "The effects of 0 comparisons can be parted by MSC lot.", rows)]
+    own = computed.marked(computed.changes_of(changes, leading(effects)[1]))
+    kinds = pd.Series([computed.axis_kind(r) for r in rows.itertuples()], rows.index)
+    return [_lots(rows[kinds == kind], own, config, str(kind)) for kind in dict.fromkeys(kinds)]
 
 
 @drawn
 def _lots(rows: pd.DataFrame, changes: pd.DataFrame, config: Config, kind: str) -> Picture:
-    blocks = [part for _, part in rows.groupby(KEY, sort=False, dropna=False)]
-    figure, axes, lanes = _lanes(blocks, config)
-    looks, lots = group_looks(config), sorted(rows["lot"].unique())
+    figure, axes, blocks = _lanes(_parts(rows), lambda r: _row_label(r, config))
+    looks, lots = group_looks(config), sorted(rows["msc_lot_id"].unique())
     shapes = {lot: _LOT_MARKS[i % len(_LOT_MARKS)] for i, lot in enumerate(lots)}
-    for y, row in lanes:
+    for y, row in (lane for block in blocks for lane in block):
         colour = looks.get(row.group, (PURPLE, "D"))[0]
-        own = _of_row(changes, row)
-        own = own[own["msc_lot_id"] == row.lot]
-        axes.plot(own["change"], np.full(len(own), y - 0.32), "|", color=colour, markersize=4, alpha=0.7, zorder=2)
-        _interval(axes, y, row, colour, shapes[row.lot])
-        words = f"{row.lot}, {row.n_donors} donors"
-        axes.text(1.01, y, words, fontsize=6.5, va="center", transform=axes.get_yaxis_transform())
+        _own_changes(axes, y, changes[computed.same(changes, row, [*ROW, "msc_lot_id"])], colour)
+        _interval(axes, y, row, colour, shapes[row.msc_lot_id])
+        _beside(axes, y, f"{textwrap.shorten(row.msc_lot_id, 16, placeholder='…')}, n = {row.n_donors}")
     _finish_axis(axes, kind)
-    colours = [
-        Line2D([], [], color=looks.get(r.group, (PURPLE, "D"))[0], linewidth=2, label=group_of(r, config))
-        for r in rows.drop_duplicates("group").itertuples()
-    ]
-    marks = [Line2D([], [], color="#222222", marker=m, linestyle="", label=f"lot {lot}") for lot, m in shapes.items()]
-    figure.legend(handles=[*colours, *marks], loc="outside lower left", ncols=4)
+    marks = [_mark(m, f"lot {textwrap.shorten(lot, 30, placeholder='…')}", face="#222222") for lot, m in shapes.items()]
+    _legend(figure, [*_group_handles(rows, config, marks=False), *marks, _mark("|", "one donor")], 5)
+    base = computed.BASES.get(kind, 0.0)
     said = "; ".join(
-        f"{_label(config, r.assay, r.readout)}, {arms_of(r, config)}, {group_of(r, config)}, lot {r.lot} {_sizes(r.estimate, r.ci_low, r.ci_high, kind)}"
+        _said(r, config, f"lot {r.msc_lot_id}", number(computed.on_ratio(r.estimate, base)))
+        + f" ({show_interval(computed.on_ratio(r.ci_low, base), computed.on_ratio(r.ci_high, base))})"
         for r in rows.itertuples()
     )
-    slug = "_".join("".join(c if c.isalnum() else " " for c in kind).split())
-    caption = f"Effect with each MSC lot and its interval, each donor's change as a tick. It applies to these lots ({', '.join(lots)}); other donors stand behind each."
-    return Picture(figure, f"response_lots_{slug}", f"Effects by MSC lot. {said}.", caption, rows)
+    caption = f"Effect of co-culture with each MSC lot and its interval, each donor's change below it. It applies to these lots ({listed(lots)}); other donors stand behind each."
+    return Picture(figure, f"response_lots_{_slug(kind)}", f"Effects by MSC lot. {said}.", caption, rows)
 
 
 # ---- the next donors
 
 
 @drawn
-def budget(readouts: pd.DataFrame, effects: pd.DataFrame, donors: pd.DataFrame, config: Config) -> Picture:
-    """How much narrower each interval gets with one more donor, culture or assay well.
+def budget(planning: pd.DataFrame, effects: pd.DataFrame, config: Config) -> Picture:
+    """How much narrower each leading interval gets with one more donor, culture or assay well.
 
     Parameters
     ----------
-    readouts, effects, donors
-        The output tables ``readouts``, ``effects`` and ``donors_derived``.
+    planning, effects
+        The output tables.
     config
         study.yaml.
     """
-    name = "response_budget"
-    changes = computed.donor_changes(readouts, effects, donors, config, leading(effects)[1])
-    rows = computed.budgets(changes, readouts)
-    rows = rows[rows["source"].notna()]
+    name, rows = "response_budget", computed.changes_of(planning, leading(effects)[1])
     if rows.empty:
-        return sentence_picture(name, "No spread can be parted into donors, cultures and wells.", rows, PAGE_IN)
-    rows = rows.assign(narrower=100 * (1 - (rows["half_width_one_more"] / rows["half_width"]).astype("float64")))
-    keys = [*KEY, "group"]
-    blocks = [part.head(1) for _, part in rows.groupby(keys, sort=False, dropna=False)]
+        sentence = "0 comparisons have three donors whose change is observed, so nothing can be planned by them."
+        return sentence_picture(name, sentence, rows, PAGE_IN)
+    now = rows["half_width"].where(rows["scenario"] == "observed")
+    now = now.groupby([rows[k] for k in ROW], dropna=False).transform("first")
+    rows = rows.assign(narrower=100 * (1 - rows["half_width"] / now))
+    rows = rows[rows["scenario"].isin(list(ONE_MORE))]
+    alone = rows.groupby(ROW, dropna=False)["variance_share"].transform("count") == 0
+    blocks = _parts(rows, ROW)
+    heads = [part.head(1) for part in blocks]
     figure, axes, lanes = _lanes(
-        blocks, config, lambda r, c: f"{_label(c, r.assay, r.readout)}, {group_of(r, c)}\n{arms_of(r, c)}"
+        heads, lambda r: f"{name_of(config, r.assay, r.readout)}, {groups_of(r, config)}\n{comparison_of(r, config)}"
     )
-    looks = {
-        "donor": ("#7B4FA3", "o", "one more donor"),
-        "culture": ("#0072B2", "s", "one more culture an arm"),
-        "assay": ("#D55E00", "^", "one more assay well a culture"),
-    }
-    for (y, _), (_, part) in zip(lanes, rows.groupby(keys, sort=False, dropna=False), strict=True):
+    for ((y, _),), part in zip(lanes, blocks, strict=True):
         axes.plot([0, part["narrower"].max()], [y, y], color="#CCCCCC", linewidth=0.7, zorder=1)
         for row in part.itertuples():
-            colour, marker, _ = looks[row.source]
+            colour, marker = _MORE_LOOKS[row.scenario]
             axes.scatter(
                 [row.narrower],
                 [y],
@@ -664,17 +601,11 @@ def budget(readouts: pd.DataFrame, effects: pd.DataFrame, donors: pd.DataFrame, 
                 linewidths=1.1,
                 zorder=3,
             )
+        _beside(axes, y, "cultures not known" if alone[part.index[0]] else "")
     axes.set_xlim(left=-0.3)
     axes.set_xlabel("Interval narrower by, %")
-    handles = [
-        Line2D([], [], color=c, marker=m, linestyle="", markerfacecolor="white", label=w)
-        for s, (c, m, w) in looks.items()
-        if s in set(rows["source"])
-    ]
-    figure.legend(handles=handles, loc="outside lower left", ncols=3)
-    said = "; ".join(
-        f"{_label(config, r.assay, r.readout)}, {arms_of(r, config)}, {group_of(r, config)}, {looks[r.source][2]} {number(r.narrower, 2)} %"
-        for r in rows.itertuples()
-    )
-    caption = "How much narrower the interval of the mean change becomes with one more donor, one more culture in each arm, or one more assay well of each culture."
+    there = [s for s in ONE_MORE if (rows["scenario"] == s).any()]
+    _legend(figure, [_mark(_MORE_LOOKS[s][1], ONE_MORE[s], _MORE_LOOKS[s][0]) for s in there])
+    said = "; ".join(_said(r, config, f"{ONE_MORE[r.scenario]} {number(r.narrower, 2)} %") for r in rows.itertuples())
+    caption = "How much narrower the interval of the mean change becomes with one more donor, one more culture in each arm, or one more assay well of each culture; the last two where their spread is known."
     return Picture(figure, name, f"What one more of each brings. {said}.", caption, rows)

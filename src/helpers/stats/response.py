@@ -1,24 +1,24 @@
-"""What the page on the response to MSC needs of the tables: directions, donors' changes, tallies, lots, the budget."""
+"""What the page on the response to MSC needs of the tables: who leads, directions, tallies of other analyses, lots."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from helpers.stats.concordance import COVARIATES
-from helpers.stats.estimate import NotEstimable
-from helpers.stats.planning import paired_precision, variance_budget
-from helpers.stats.slices import Arms
+from helpers.stats.labels import readout_of, readout_words
 from helpers.study.config import Config
 
 ROLES = ("primary", "secondary", "exploratory")
 MOST_LEADING = 12
 """Readouts that lead where the plan names none: the first ones by name, never those with the smallest p."""
-KEY = ["assay", "readout", "treatment", "reference", "timepoint_h", "assay_minutes"]
+TIMES = ["timepoint_h", "assay_minutes"]
+KEY = ["assay", "readout", "treatment", "reference", *TIMES]
+ROW = ["contrast_id", "assay", "readout", *TIMES]
+"""What names a row of effects, and finds its donors and its other analyses."""
 OTHER_MEASURES = (
     "g_av",
     "matched rank-biserial",
@@ -32,7 +32,8 @@ OTHER_MEASURES = (
     "leave one donor out",
 )
 """Beginnings of methods that answer another question than the primary estimate, so that their sign is no second opinion."""
-FEWEST_FOR_SPREAD = 3
+OTHER_UNITS = ("beta-binomial", "exact sign flip, sign test")
+"""Beginnings of methods whose sign compares, but whose number is not on the scale of analysis."""
 
 
 class Direction(NamedTuple):
@@ -41,11 +42,11 @@ class Direction(NamedTuple):
     Parameters
     ----------
     way
-        up, down, or empty where neither the plan nor the study's own gap says it.
+        up, down, or empty where neither study.yaml nor the study's own gap says it.
     source
-        plan, own gap, or empty.
+        stated (in study.yaml), own gap, or empty.
     cited
-        What the plan cites.
+        The source that study.yaml cites.
     own
         The way toward the controls by this study's own gap, empty where its interval holds zero or it has no say.
     """
@@ -77,15 +78,22 @@ def leading(effects: pd.DataFrame) -> tuple[str, list[tuple[str, str]]]:
     for role in ROLES:
         found = of_role(effects, role)
         if found:
-            return role, found
+            return role, found[:MOST_LEADING] if role == "exploratory" else found
     return "exploratory", []
 
 
+def ranked(effects: pd.DataFrame, rank: str) -> tuple[str, list[tuple[str, str]]]:
+    """Role and readouts that are ``leading``, or ``following``: the secondary ones where primary ones lead, else none."""
+    role, names = leading(effects)
+    if rank == "leading":
+        return role, names
+    return "secondary", of_role(effects, "secondary") if role == "primary" else []
+
+
 def of_role(effects: pd.DataFrame, role: str) -> list[tuple[str, str]]:
-    """Assay and name of the readouts of one role, sorted; of exploratory ones the first `MOST_LEADING`."""
+    """Assay and name of the readouts of one role, sorted."""
     rows = effects.loc[(effects["contrast"] == "msc_effect") & (effects["role"] == role), ["assay", "readout"]]
-    named = sorted({(str(a), str(r)) for a, r in rows.itertuples(index=False)})
-    return named if role != "exploratory" else named[:MOST_LEADING]
+    return sorted({(str(a), str(r)) for a, r in rows.itertuples(index=False)})
 
 
 def rows_of(effects: pd.DataFrame, contrast: str, readouts: list[tuple[str, str]]) -> pd.DataFrame:
@@ -94,32 +102,29 @@ def rows_of(effects: pd.DataFrame, contrast: str, readouts: list[tuple[str, str]
     Parameters
     ----------
     effects
-        The output table ``effects``, or one with its keys and ``status``.
+        The output table ``effects``.
     contrast
         ``msc_effect``, ``gap_closed``, ….
     readouts
-        Pairs of assay and readout; rows come in their order.
+        Pairs of assay and readout; rows come in their order. A readout that was measured under no treatment at all
+        keeps its empty rows.
     """
     place = {key: i for i, key in enumerate(readouts)}
     rows = effects[effects["contrast"] == contrast]
     order = [place.get((a, r), -1) for a, r in zip(rows["assay"], rows["readout"], strict=True)]
     rows = rows.assign(place=order)
     rows = rows[rows["place"] >= 0].sort_values("place", kind="stable").drop(columns="place")
-    nobody = rows["estimate"].isna() & (rows["n_pairs"].fillna(0) == 0)
-    of_key = (~nobody).groupby([rows[k] for k in KEY], dropna=False, sort=False).transform("any")
-    return rows[of_key | ~_any_measured(rows, nobody)] if len(rows) else rows
-
-
-def _any_measured(rows: pd.DataFrame, nobody: pd.Series) -> pd.Series:
-    """Whether a readout was measured under any treatment; where it was under none, its empty rows stay."""
-    return (~nobody).groupby([rows["assay"], rows["readout"]], sort=False).transform("any")
+    known = rows["estimate"].notna() | (rows["n_pairs"].fillna(0) > 0)
+    of_comparison = known.groupby([rows[k] for k in KEY], dropna=False, sort=False).transform("any")
+    of_readout = known.groupby([rows["assay"], rows["readout"]], sort=False).transform("any")
+    return rows[of_comparison | ~of_readout] if len(rows) else rows
 
 
 def direction(effects: pd.DataFrame, config: Config, row: Any) -> Direction:
     """The direction toward health of one row of effects, and its source.
 
-    The plan comes first. Where it states none, the study's own gap in the reference condition says which way the
-    controls lie, if its interval leaves zero out and runs and antibodies let it be read.
+    What study.yaml states comes first. Where it states none, the study's own gap in the reference condition says
+    which way the controls lie, if its interval leaves zero out and runs and antibodies let it be read.
 
     Parameters
     ----------
@@ -130,17 +135,10 @@ def direction(effects: pd.DataFrame, config: Config, row: Any) -> Direction:
     row
         A row of ``effects`` as `itertuples` gives it.
     """
-    known: dict[str, Any] = next(
-        (
-            r
-            for r in config.settings.get("readouts", ())
-            if (r["name"], r.get("assay", row.assay)) == (row.readout, row.assay)
-        ),
-        {},
-    )
-    planned, own = known.get("direction_toward_health", "none"), _own_direction(effects, config, row)
-    if planned in ("up", "down"):
-        return Direction(planned, "plan", str(known.get("direction_source") or ""), own)
+    known, own = readout_of(config, row.assay, row.readout), _own_direction(effects, config, row)
+    stated = known.get("direction_toward_health", "none")
+    if stated in ("up", "down"):
+        return Direction(stated, "stated", str(known.get("direction_source") or ""), own)
     return Direction(own, "own gap" if own else "", "", own)
 
 
@@ -153,109 +151,94 @@ def _own_direction(effects: pd.DataFrame, config: Config, row: Any) -> str:
         & (effects["status"] == "ok")
         & ~effects["note"].fillna("").str.contains("antibody interference")
     ]
-    for key in ("timepoint_h", "assay_minutes"):
-        value = getattr(row, key)
-        gaps = gaps[gaps[key].isna() if pd.isna(value) else gaps[key] == value]
+    gaps = gaps[same(gaps, row, TIMES)]
     of_group = str(row.group).split(" \N{MINUS SIGN} ")[0]
     if of_group in config.groups_of("disease"):
         gaps = gaps[gaps["group"].str.startswith(f"{of_group} \N{MINUS SIGN}")]
-    ways = {"down" if g.ci_low > 0 else "up" for g in gaps.itertuples() if g.ci_low > 0 or g.ci_high < 0}
+    ways = {{1: "down", -1: "up"}.get(side(g.ci_low, g.ci_high), "") for g in gaps.itertuples()} - {""}
     return ways.pop() if len(ways) == 1 else ""
+
+
+def side(low: float, high: float) -> int:
+    """1 or −1 where an interval lies on one side of zero, 0 where it holds zero or an end is not known.
+
+    Examples
+    --------
+    >>> side(0.1, 2.0), side(-2.0, -0.1), side(-1.0, 1.0), side(float("nan"), 1.0), side(0.1, float("nan"))
+    (1, -1, 0, 0, 1)
+    """
+    return 1 if low > 0 else -1 if high < 0 else 0
+
+
+def same(table: pd.DataFrame, row: Any, columns: list[str]) -> pd.Series:
+    """Which rows of a table agree with one row in some columns; missing agrees with missing."""
+    agree = pd.Series(True, index=table.index)
+    for column in columns:
+        value = getattr(row, column)
+        agree &= table[column].isna() if pd.isna(value) else (table[column] == value).fillna(False).astype(bool)
+    return agree
+
+
+def axis_kind(row: Any) -> str:
+    """What a row of numbers is measured in: fold, odds, detection, or the unit of a difference; never mixed on an axis.
+
+    Odds of detecting a value at all are no odds of a percentage.
+    """
+    if getattr(row, "ratio_kind", "") == "odds" and row.scale != "logit":
+        return "detection"
+    return {"log2": "fold", "logit": "odds"}.get(row.scale, str(row.unit))
+
+
+BASES = {"fold": 2.0, "odds": float(np.e), "detection": float(np.e)}
+
+
+def on_ratio(value: Any, base: float) -> float:
+    """A number of the scale of analysis as a ratio; as it is where the base is 0.
+
+    Examples
+    --------
+    >>> on_ratio(-1.0, 2.0), on_ratio(-1.0, 0.0)
+    (0.5, -1.0)
+    """
+    number = float("nan") if pd.isna(value) else float(value)
+    return base**number if base else number
 
 
 # ---- donors' changes
 
 
-def donor_changes(
-    readouts: pd.DataFrame, effects: pd.DataFrame, donors: pd.DataFrame, config: Config, names: list[tuple[str, str]]
-) -> pd.DataFrame:
-    """Each donor's change under each treatment, on the scale of analysis and in SDs, as the estimates use it.
+def bounded_change(change: float, low: float, high: float) -> tuple[float, str]:
+    """A donor's change as one number and a mark: < at most, > at least, ? where its direction is not known.
 
     Parameters
     ----------
-    readouts, effects, donors
-        The output tables ``readouts``, ``effects`` and ``donors_derived``.
-    config
-        study.yaml.
-    names
-        Pairs of assay and readout.
-
-    Returns
-    -------
-    The keys of the comparison, donor_id, msc_lot_id, change, standardised, mark. Mark: empty where both arms are
-    observed; < or > where the change is at most or at least what stands there; ? where its direction is not known;
-    ``one arm``; ``no arm``. SDs are pooled within groups, so that colours mean the same in each.
-    """
-    several = config.settings.get("slices", {}).get("several_lots", "refuse")
-    everyone = {g: list(part["donor_id"]) for g, part in donors.groupby("group", sort=False)}
-    parts = [
-        _changes_of(row, readouts, several, everyone.get(row.group, []))
-        for row in rows_of(effects, "msc_effect", names).itertuples()
-    ]
-    columns = [*KEY, "group", "unit", "scale", "donor_id", "msc_lot_id", "change", "mark"]
-    found = pd.concat([p for p in parts if len(p)] or [pd.DataFrame(columns=columns)], ignore_index=True)
-    found["change"] = found["change"].astype("float64")
-    return found.assign(standardised=found["change"] / _pooled_sd(found))
-
-
-def _changes_of(row: Any, readouts: pd.DataFrame, several: str, everyone: list[str]) -> pd.DataFrame:
-    own = readouts[
-        (readouts["assay"] == row.assay) & (readouts["readout"] == row.readout) & (readouts["visit"] == row.visit)
-    ]
-    for key in ("timepoint_h", "assay_minutes"):
-        value = getattr(row, key)
-        own = own[own[key].isna() if pd.isna(value) else own[key] == value]
-    if row.msc_lot_id:
-        own = own[own["msc_lot_id"].fillna("").isin(["", row.msc_lot_id])]
-    own = own.assign(scale=row.scale)
-    try:
-        arms = Arms(own, several)
-        reference, treated = arms.of(row.reference, row.group), arms.of(row.treatment, row.group)
-    except NotEstimable:
-        reference = treated = pd.DataFrame(columns=["lower", "upper", "msc_lot_id"])
-    lines = [_change_of(donor, reference, treated) for donor in everyone]
-    key = {k: getattr(row, k) for k in [*KEY, "group", "unit", "scale"]}
-    return pd.DataFrame(lines, columns=["donor_id", "msc_lot_id", "change", "mark"]).assign(**key)
-
-
-def _change_of(donor: str, reference: pd.DataFrame, treated: pd.DataFrame) -> tuple[str, str, float, str]:
-    there = (donor in reference.index) + (donor in treated.index)
-    if there < 2:
-        return donor, "", np.nan, "one arm" if there else "no arm"
-    r, t = reference.loc[donor], treated.loc[donor]
-    low, high = float(t["lower"] - r["upper"]), float(t["upper"] - r["lower"])
-    lot = str(t["msc_lot_id"]) if isinstance(t.get("msc_lot_id"), str) else ""
-    return (donor, lot, *bounded_change(low, high))
-
-
-def bounded_change(low: float, high: float) -> tuple[float, str]:
-    """A change that lies between two numbers, as one number and a mark.
+    change, low, high
+        Of the output table ``donor_changes``; low and high are missing where open.
 
     Examples
     --------
-    >>> bounded_change(1.0, 1.0), bounded_change(-np.inf, -0.5), bounded_change(0.2, 0.9), bounded_change(-1.0, 2.0)
-    ((1.0, ''), (-0.5, '<'), (0.2, '>'), (nan, '?'))
+    >>> nan = float("nan")
+    >>> bounded_change(1.0, 1.0, 1.0), bounded_change(nan, nan, -0.5), bounded_change(nan, 0.2, 0.9)
+    ((1.0, ''), (-0.5, '<'), (0.2, '>'))
+    >>> bounded_change(nan, -1.0, 2.0), bounded_change(nan, nan, 0.5)
+    ((nan, '?'), (nan, '?'))
     """
-    if low == high:
-        return low, ""
-    if np.isfinite(high) and (high < 0 or np.isneginf(low)):
-        return high, "<"
-    if np.isfinite(low) and (low > 0 or np.isposinf(high)):
-        return low, ">"
-    return np.nan, "?"
+    if not pd.isna(change):
+        return change, ""
+    return {1: (low, ">"), -1: (high, "<"), 0: (np.nan, "?")}[side(low, high)]
 
 
-def _pooled_sd(changes: pd.DataFrame) -> pd.Series:
-    """SD of the observed changes within groups, pooled over the groups of a comparison; missing without spread."""
-    exact = changes["change"].where(changes["mark"] == "")
-    within = [changes[k] for k in [*KEY, "group"]]
-    centred = exact - exact.groupby(within, dropna=False).transform("mean")
-    by = [changes[k] for k in KEY]
-    groups = changes["group"].where(exact.notna()).groupby(by, dropna=False).transform("nunique")
-    df = exact.groupby(by, dropna=False).transform("count") - groups
-    squares = (centred**2).groupby(by, dropna=False).transform("sum")
-    sd = np.sqrt((squares / df.where(df > 0)).astype("float64"))
-    return sd.where(sd > 0)
+def marked(changes: pd.DataFrame) -> pd.DataFrame:
+    """Donors' changes with `shown` and `mark`; see `bounded_change`."""
+    pairs = [bounded_change(*v) for v in changes[["change", "lower", "upper"]].itertuples(index=False)]
+    return changes.assign(shown=[float(v) for v, _ in pairs], mark=[m for _, m in pairs])
+
+
+def changes_of(changes: pd.DataFrame, names: list[tuple[str, str]]) -> pd.DataFrame:
+    """Rows of ``donor_changes`` or ``planning`` on the effect of MSC on some readouts, in their order."""
+    own = changes[changes["contrast"] == "msc_effect"]
+    parts = [own[(own["assay"] == a) & (own["readout"] == r)] for a, r in names]
+    return pd.concat([own.iloc[:0], *parts], ignore_index=True)
 
 
 # ---- does it depend on how it is computed, and on the lot
@@ -277,55 +260,32 @@ def sensitivity_tally(
 
     Returns
     -------
-    Keys, estimate, interval; n_methods and n_same_sign; other_sign (their names); n_intervals and n_same_side, the
+    The row of effects; n_methods and n_same_sign; other_sign (their names); n_intervals and n_same_side, the
     intervals on the same side of zero as the primary one (or, like it, with zero inside); other_side (names);
     low and high, the least and the largest estimate on the scale of analysis; one_donor, whether leaving one donor
-    out turns the sign. Never a p.
+    out turns the sign (None where that was not computed). Never a p.
     """
     lines = []
-    for one in rows_of(effects, contrast, names).itertuples():
+    for one in rows_of(effects, contrast, names).itertuples(index=False):
         if pd.isna(one.estimate):
             continue
-        others = sensitivity[_same_key(sensitivity, one) & sensitivity["estimate"].notna()]
+        others = sensitivity[same(sensitivity, one, ROW) & sensitivity["estimate"].notna()]
         others = others[~others["method"].str.startswith(OTHER_MEASURES)]
         held = others[others["ci_low"].notna() & others["ci_high"].notna()]
+        sides = [side(a, b) for a, b in zip(held["ci_low"], held["ci_high"], strict=True)]
         turned = others[np.sign(others["estimate"]) != np.sign(one.estimate)]
-        moved = held[_side(held["ci_low"], held["ci_high"]) != _side_of(one.ci_low, one.ci_high)]
-        same = others[(others["scale"] == one.scale) & ~others["method"].str.startswith("beta-binomial")]["estimate"]
-        ends = [*same, one.estimate]
-        line = {k: getattr(one, k) for k in [*KEY, "group", "unit", "scale", "ratio_kind", "estimate"]}
-        line |= {"ci_low": one.ci_low, "ci_high": one.ci_high, "n_methods": len(others)}
-        line |= {"n_same_sign": len(others) - len(turned), "other_sign": "; ".join(turned["method"])}
-        line |= {"n_intervals": len(held), "n_same_side": len(held) - len(moved)}
-        line |= {"other_side": "; ".join(moved["method"]), "low": min(ends), "high": max(ends)}
-        line["one_donor"] = bool(np.sign(one.loo_low) != np.sign(one.loo_high)) if pd.notna(one.loo_low) else None
-        lines.append(line)
-    return pd.DataFrame(lines, columns=_TALLY)
+        moved = held[np.array(sides, dtype=int) != side(one.ci_low, one.ci_high)]
+        comparable = others[(others["scale"] == one.scale) & ~others["method"].str.startswith(OTHER_UNITS)]
+        ends = [*comparable["estimate"], one.estimate]
+        line = one._asdict() | {"n_methods": len(others), "n_same_sign": len(others) - len(turned)}
+        line |= {"other_sign": "; ".join(turned["method"]), "other_side": "; ".join(moved["method"])}
+        line |= {"n_intervals": len(held), "n_same_side": len(held) - len(moved), "low": min(ends), "high": max(ends)}
+        lines.append(line | {"one_donor": None if pd.isna(one.loo_low) else bool(one.loo_low * one.loo_high <= 0)})
+    return pd.DataFrame(lines, columns=[*effects.columns, *_TALLY])
 
 
-_TALLY = [
-    *KEY,
-    *("group", "unit", "scale", "ratio_kind", "estimate", "ci_low", "ci_high", "n_methods", "n_same_sign"),
-    *("other_sign", "n_intervals", "n_same_side", "other_side", "low", "high", "one_donor"),
-]
-
-
-def _same_key(table: pd.DataFrame, one: Any) -> pd.Series:
-    same = (table["contrast_id"] == one.contrast_id) & (table["assay"] == one.assay) & (table["readout"] == one.readout)
-    for key in ("timepoint_h", "assay_minutes"):
-        value = getattr(one, key)
-        same &= table[key].isna() if pd.isna(value) else table[key] == value
-    return same
-
-
-def _side(low: pd.Series, high: pd.Series) -> np.ndarray:
-    return np.where(low > 0, 1, np.where(high < 0, -1, 0))
-
-
-def _side_of(low: float, high: float) -> int:
-    return 1 if low > 0 else -1 if high < 0 else 0
-
-
+_TALLY = ["n_methods", "n_same_sign", "other_sign", "n_intervals", "n_same_side", "other_side", "low", "high"]
+_TALLY += ["one_donor"]
 _LOT = re.compile(r"MSC lot (?P<lot>.+), (?P<n>\d+) donors$")
 
 
@@ -341,18 +301,12 @@ def lot_effects(effects: pd.DataFrame, sensitivity: pd.DataFrame, names: list[tu
 
     Returns
     -------
-    Keys, group, unit, scale, lot, n_donors, estimate, ci_low, ci_high.
+    The rows of effects_sensitivity with the lot in msc_lot_id, and n_donors.
     """
-    lines = []
-    for one in rows_of(effects, "msc_effect", names).itertuples():
-        for row in sensitivity[_same_key(sensitivity, one)].itertuples():
-            found = _LOT.match(str(row.method))
-            if found:
-                line = {k: getattr(one, k) for k in [*KEY, "group", "unit", "scale"]}
-                line |= {"lot": found["lot"], "n_donors": int(found["n"]), "estimate": row.estimate}
-                lines.append(line | {"ci_low": row.ci_low, "ci_high": row.ci_high})
-    columns = [*KEY, "group", "unit", "scale", "lot", "n_donors", "estimate", "ci_low", "ci_high"]
-    return pd.DataFrame(lines, columns=columns)
+    rows = rows_of(effects, "msc_effect", names)[ROW].merge(sensitivity, on=ROW, how="inner")
+    found = rows["method"].str.extract(_LOT)
+    rows = rows.assign(msc_lot_id=found["lot"], n_donors=pd.to_numeric(found["n"]))
+    return rows[rows["msc_lot_id"].notna()].astype({"n_donors": int}).reset_index(drop=True)
 
 
 def lots_used(readouts: pd.DataFrame) -> list[str]:
@@ -362,10 +316,9 @@ def lots_used(readouts: pd.DataFrame) -> list[str]:
 
 def responders_of(responders: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:
     """Rows of ``responders`` of the leading readouts, with the columns of ``effects`` that they need."""
-    more = ["group", "treatment", "reference", "unit", "scale", "ratio_kind"]
-    key = ["contrast_id", "contrast", "assay", "readout", "timepoint_h", "assay_minutes"]
-    rows = rows_of(effects, "msc_effect", leading(effects)[1])[[*key, *more]]
-    return rows.merge(responders, on=key, how="inner")
+    more = ["group", "treatment", "reference", "unit", "scale"]
+    rows = rows_of(effects, "msc_effect", leading(effects)[1])[[*ROW, *more]]
+    return rows.merge(responders, on=ROW, how="inner")
 
 
 # ---- across assays, and beside clinical values
@@ -382,6 +335,27 @@ def with_covariates(concordance: pd.DataFrame) -> pd.DataFrame:
     return concordance[concordance["rho"].notna() & _with_covariate(concordance)]
 
 
+def with_arms(concordance: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:
+    """Rows of ``concordance`` with the group, treatment and reference that their `contrast_id` names."""
+    which = effects.drop_duplicates("contrast_id").set_index("contrast_id")[["group", "treatment", "reference"]]
+    return concordance.join(which, on="contrast_id", how="inner")
+
+
+def spoken(name: str) -> str:
+    """A readout of ``concordance`` without its assay and hours, for people; another name as it is.
+
+    Examples
+    --------
+    >>> spoken("phagocytosis bead|index_mean 24 h 60 min"), spoken("measurements Oil Red O 24 h"), spoken("PaO2")
+    ('bead, index (mean), 60 min', 'Oil Red O', 'PaO2')
+    """
+    found = _SPOKEN.match(name)
+    return f"{readout_words(found['readout'])}{', ' if found['minutes'] else ''}{found['minutes']}" if found else name
+
+
+_SPOKEN = re.compile(r"\S+ (?P<readout>.+) \S+ h ?(?P<minutes>(\S+ min)?)$")
+
+
 def _with_covariate(table: pd.DataFrame) -> pd.Series:
     return table["second"].isin(list(COVARIATES.values()))
 
@@ -389,97 +363,3 @@ def _with_covariate(table: pd.DataFrame) -> pd.Series:
 def _assay_of(names: pd.Series) -> pd.Series:
     """The assay that a name in concordance begins with; per-cell cytokines are no other assay than cytokines."""
     return names.astype(str).str.split(" ").str[0].str.removesuffix("_per_cell")
-
-
-# ---- the next donors
-
-
-def change_spreads(changes: pd.DataFrame) -> Iterator[tuple[dict[str, Any], float, int]]:
-    """Keys, SD of the observed changes and number of donors, of each comparison and group with enough of them."""
-    for key, part in changes[changes["mark"] == ""].groupby([*KEY, "group", "unit", "scale"], sort=False, dropna=False):
-        n, sd = len(part), float(part["change"].std(ddof=1))
-        if n >= FEWEST_FOR_SPREAD and sd > 0:
-            yield dict(zip([*KEY, "group", "unit", "scale"], key, strict=True)), sd, n
-
-
-def precision(changes: pd.DataFrame, config: Config) -> pd.DataFrame:
-    """How wide the interval of each effect is, and would be with more donors; what change so many would find.
-
-    Parameters
-    ----------
-    changes
-        From `donor_changes`.
-    config
-        study.yaml; `target_n` of a group is one of the numbers.
-
-    Returns
-    -------
-    Keys, n_pairs (as observed, as planned where that is more, and twice as many), sd_change, half_width,
-    detectable_80, on the scale of analysis; `which`: now, planned, doubled. No power of the effect that was observed.
-    """
-    lines = []
-    for key, sd, n in change_spreads(changes):
-        planned = {g.code: g.target_n for g in config.groups}.get(key["group"]) or 0
-        numbers = {"now": n} | ({"planned": planned} if planned > n else {}) | {"doubled": 2 * n}
-        for which, found in zip(numbers, paired_precision(list(numbers.values())).itertuples(), strict=True):
-            line = {"which": which, "n_pairs": int(found.n_pairs), "sd_change": sd, "half_width": found.half_width * sd}
-            lines.append(key | line | {"detectable_80": found.detectable_80 * sd})
-    columns = [*KEY, "group", "unit", "scale", "which", "n_pairs", "sd_change", "half_width", "detectable_80"]
-    return pd.DataFrame(lines, columns=columns)
-
-
-def budgets(changes: pd.DataFrame, readouts: pd.DataFrame) -> pd.DataFrame:
-    """Where the spread of each mean change comes from, and the half-width with one more donor, culture or assay well.
-
-    Parameters
-    ----------
-    changes
-        From `donor_changes`.
-    readouts
-        The output table ``readouts``, for spreads between cultures and between assay wells.
-
-    Returns
-    -------
-    Keys, n_pairs, cultures, assay_wells, source (donor, culture, assay), variance, share, half_width,
-    half_width_one_more, note. Where no donor has two cultures of one arm there is one row, without a source, whose
-    note says so. Without a spread between assay wells, the assay's error stands inside the cultures'.
-    """
-    lines = []
-    for key, sd, n in change_spreads(changes):
-        own = _arms_of(readouts, key)
-        culture, assay = _pooled(own, "sd_culture"), _pooled(own, "sd_assay")
-        cultures = max(1, round(float(own["n_cultures"].median()))) if len(own) else 1
-        wells = max(1, round(float((own["n_assay_wells"] / own["n_cultures"]).median()))) if len(own) else 1
-        base = key | {"n_pairs": n, "cultures": cultures, "assay_wells": wells}
-        if np.isnan(culture) or cultures < 2:
-            lines.append(base | {"note": "No donor has two independent cultures of one arm: donors and cultures mix."})
-            continue
-        note = "" if not np.isnan(assay) else "The assay's own error stands inside that of the cultures."
-        found = variance_budget(sd, culture, 0.0 if np.isnan(assay) else assay, n, cultures, wells)
-        for row in found.to_dict("records"):
-            if row["source"] != "assay" or not np.isnan(assay):
-                lines.append(base | {str(k): v for k, v in row.items()} | {"note": note})
-    numbers = ["n_pairs", "cultures", "assay_wells", "source", "variance", "share", "half_width", "half_width_one_more"]
-    return pd.DataFrame(lines, columns=[*KEY, "group", "unit", "scale", *numbers, "note"])
-
-
-def _arms_of(readouts: pd.DataFrame, key: dict[str, Any]) -> pd.DataFrame:
-    rows = readouts[
-        (readouts["assay"] == key["assay"])
-        & (readouts["readout"] == key["readout"])
-        & (readouts["group"] == key["group"])
-        & readouts["condition"].isin([key["treatment"], key["reference"]])
-        & (readouts["censoring"] == "none")
-    ]
-    for name in ("timepoint_h", "assay_minutes"):
-        rows = rows[rows[name].isna() if pd.isna(key[name]) else rows[name] == key[name]]
-    return rows
-
-
-def _pooled(rows: pd.DataFrame, column: str) -> float:
-    """Root of the weighted mean square of an SD over arms; weights are the degrees of freedom behind it."""
-    sd = rows[column].astype("float64").to_numpy()
-    cultures, wells = (rows[c].astype("float64").to_numpy() for c in ("n_cultures", "n_assay_wells"))
-    df = cultures - 1 if column == "sd_culture" else wells - cultures
-    known = np.isfinite(sd) & (df > 0)
-    return float(np.sqrt((sd[known] ** 2 * df[known]).sum() / df[known].sum())) if known.any() else np.nan

@@ -10,11 +10,12 @@ from typing import Any
 import pandas as pd
 
 from helpers.core.numbers import show, show_interval
-from helpers.stats.response import Direction, direction, leading, lots_used, of_role, rows_of
+from helpers.stats.labels import comparison_of, groups_of, name_of
+from helpers.stats.response import KEY, Direction, direction, leading, lots_used, of_role, rows_of, side
 from helpers.study.config import Config
 
 MOST_SENTENCES = 12
-RATIOS = ("fold", "odds")
+RATIOS = {"fold": "fold change", "odds": "odds ratio"}
 FACTORS = {
     "run_id": "run",
     "comparability": "kit or panel",
@@ -34,7 +35,7 @@ def plain_summary(effects: pd.DataFrame, tally: pd.DataFrame, readouts: pd.DataF
     effects
         The output table ``effects``.
     tally
-        From `helpers.stats.response.sensitivity_tally`, of the MSC effect.
+        From `helpers.stats.response.sensitivity_tally`, of the effect of MSC on the leading readouts.
     readouts
         The output table ``readouts``, for the MSC lots.
     config
@@ -44,76 +45,51 @@ def plain_summary(effects: pd.DataFrame, tally: pd.DataFrame, readouts: pd.DataF
     -------
     Sentences, a paragraph each; where there is nothing to say, a sentence that says so.
     """
-    said = [standing(effects, config), *changes(effects, config), *gaps_closed(effects, config)]
-    return [*said, *differences(effects, config), stability(tally, config), *limits(effects, readouts, config)]
+    said = [standing(effects, config), *changes(effects, config), gaps_closed(effects, config)]
+    return [*said, differences(effects, config), stability(tally, config), *limits(effects, readouts, config)]
 
 
 def standing(effects: pd.DataFrame, config: Config) -> str:
-    """How much weight the readouts bear: by a dated and hashed plan, by the user's word, or none.
-
-    Parameters
-    ----------
-    effects
-        The output table ``effects``.
-    config
-        study.yaml.
-    """
+    """How much weight the readouts bear: by a dated and hashed plan, by the user's word, or none."""
     role, names = leading(effects)
     if not names:
         return "No readout was compared with and without MSC."
-    secondary = len(of_role(effects, "secondary"))
-    exploratory = len(of_all(effects)) - len(of_role(effects, "primary")) - secondary
-    stated = _listed([name_of(config, *n) for n in names])
+    n = {r: len(of_role(effects, r)) for r in ("secondary", "exploratory")}
+    stated = listed([name_of(config, *name) for name in names])
     if role == "exploratory":
-        return f"No readout is declared primary or secondary in study.yaml: all {exploratory} are exploratory. Shown first, in the order of their names: {stated}."
-    first = f"{len(names)} {_plural('readout', len(names))} {_are(len(names))} {role}: {stated}."
-    if role == "secondary":
-        first = f"No readout is declared primary; {first}"
-    by_plan = (effects["prespecified"] == "plan").any()
-    why = (
-        "A dated and hashed plan precedes the first unblinding."
-        if by_plan
-        else "No dated and hashed plan precedes the results: roles are declared by the user, and every result is exploratory."
-    )
-    rest = f"{secondary} secondary and " if role == "primary" else ""
-    return f"{first} {why} Beside them there are {rest}{exploratory} exploratory ones. Intervals are not adjusted for the number of readouts."
-
-
-def of_all(effects: pd.DataFrame) -> set[tuple[str, str]]:
-    """Assay and name of every readout that was to be compared with and without MSC."""
-    rows = effects.loc[effects["contrast"] == "msc_effect", ["assay", "readout"]]
-    return {(str(a), str(r)) for a, r in rows.itertuples(index=False)}
-
-
-def name_of(config: Config, assay: str, readout: str) -> str:
-    """The label that study.yaml gives a readout, else its name."""
-    known = (r for r in config.settings.get("readouts", ()) if (r["name"], r.get("assay", assay)) == (readout, assay))
-    return str(next(known, {}).get("label") or readout)
+        return f"No readout is declared primary or secondary in study.yaml: all {n[role]} are exploratory. Shown first, in the order of their names: {stated}."
+    first = "" if role == "primary" else "No readout is declared primary. "
+    first += f"{len(names)} {_many('readout', len(names))} {'is' if len(names) == 1 else 'are'} {role}: {stated}."
+    if (effects["prespecified"] == "plan").any():
+        why = "A dated and hashed plan precedes the first unblinding."
+    else:
+        why = "No dated and hashed plan precedes the results: roles are declared by the user, and every result is exploratory."
+    rest = f"{n['secondary']} secondary and " if role == "primary" else ""
+    return f"{first} {why} Beside them there are {rest}{n['exploratory']} exploratory ones. Intervals are not adjusted for the number of readouts."
 
 
 def changes(effects: pd.DataFrame, config: Config) -> list[str]:
-    """The change of each leading readout, a sentence a comparison and group.
-
-    Parameters
-    ----------
-    effects
-        The output table ``effects``.
-    config
-        study.yaml.
-
-    Returns
-    -------
-    Higher or lower only where the interval leaves zero out; toward health only where plan or own gap name a way.
-    """
-    _, names = leading(effects)
-    rows = rows_of(effects, "msc_effect", names)
-    said = [change(row, direction(effects, config, row), config) for row in rows.itertuples()]
+    """The change of each leading readout, a sentence a comparison with every group in it."""
+    rows = rows_of(effects, "msc_effect", leading(effects)[1])
+    said = []
+    for _, part in rows.groupby(KEY, sort=False, dropna=False):
+        first = next(part.itertuples())
+        each = (
+            f"{groups_of(r, config)} {change(r, direction(effects, config, r), r.group in config.groups_of('control'))}"
+            for r in part.itertuples()
+        )
+        said.append(
+            f"{name_of(config, first.assay, first.readout)}, {comparison_of(first, config)}: {'; '.join(each)}."
+        )
     left = len(said) - MOST_SENTENCES
     return said[:MOST_SENTENCES] + ([f"{left} more stand in the table of effects."] if left > 0 else [])
 
 
-def change(row: Any, way: Direction, config: Config) -> str:
-    """One row of effects as a sentence, with its size and whether it lies toward health.
+def change(row: Any, way: Direction, of_controls: bool = False) -> str:
+    """One row of effects in words, with its size and whether it lies toward health.
+
+    Higher or lower only where the interval leaves zero out; toward health only where a direction is known, and
+    never of controls, who are what it is measured by.
 
     Parameters
     ----------
@@ -121,41 +97,26 @@ def change(row: Any, way: Direction, config: Config) -> str:
         A row of ``effects`` as `itertuples` gives it.
     way
         From `helpers.stats.response.direction`.
-    config
-        study.yaml, for labels.
+    of_controls
+        Whether the row is one of a control group.
     """
-    what = f"{name_of(config, row.assay, row.readout)}, {group_of(row, config)}, {arms_of(row, config)}"
     if pd.isna(row.estimate):
-        return f"{what}: no estimate ({str(row.status).replace('_', ' ')})."
+        return f"no estimate ({_status(row)})"
     sign = side(row.ci_low, row.ci_high)
     if sign == 0:
-        return f"{what}: not told apart from no change, {size(row)}; the data leave open what the interval holds."
-    word = "higher" if sign > 0 else "lower"
-    return f"{what}: {word}, {size(row)}{_toward(way, sign)}."
+        return f"not told apart from no change, {size(row)}"
+    toward = "" if of_controls else f", {_toward(way, sign)}"
+    return f"{'higher' if sign > 0 else 'lower'}, {size(row)}{toward}"
 
 
 def _toward(way: Direction, sign: int) -> str:
     if not way.way:
-        return "; no direction toward health is known"
-    toward = (way.way == "up") == (sign > 0)
-    which = "toward" if toward else "away from"
+        return "with no known direction toward health"
+    which = "toward" if (way.way == "up") == (sign > 0) else "away from"
     if way.source == "own gap":
-        return f"; that is {which} where this study's controls lie"
-    agrees = {"": "this study's own gap has no say", way.way: "this study's own gap agrees"}.get(
-        way.own, "this study's own gap points the other way"
-    )
-    return f"; that is {which} health as the plan states it, and {agrees}"
-
-
-def side(low: float, high: float) -> int:
-    """1 or −1 where an interval lies on one side of zero, 0 where it holds zero or an end is not known.
-
-    Examples
-    --------
-    >>> side(0.1, 2.0), side(-2.0, -0.1), side(-1.0, 1.0), side(float("nan"), 1.0)
-    (1, -1, 0, 0)
-    """
-    return 1 if low > 0 else -1 if high < 0 else 0
+        return f"{which} where this study's controls lie"
+    own = "agrees" if way.own == way.way else "points the other way" if way.own else "has no say"
+    return f"{which} health as study.yaml states it ({way.cited or 'no source given'}; this study's own gap {own})"
 
 
 def size(row: Any) -> str:
@@ -163,68 +124,52 @@ def size(row: Any) -> str:
     ratio = row.ratio_kind in RATIOS
     values = (row.ratio, row.ratio_low, row.ratio_high) if ratio else (row.estimate, row.ci_low, row.ci_high)
     value, low, high = (float("nan") if pd.isna(v) else float(v) for v in values)
-    kind = {"fold": "fold change ", "odds": "odds ratio "}.get(row.ratio_kind, "")
-    kind = f"ratio of {kind.strip()}s " if kind and row.contrast == "interaction" else kind
+    kind = RATIOS.get(row.ratio_kind, "")
+    kind = f"ratio of {kind}s " if kind and row.contrast == "interaction" else f"{kind} " if kind else ""
     unit = "" if ratio or not isinstance(row.unit, str) or not row.unit else f" {row.unit}"
-    interval = show_interval(low, high) or "interval open on a side"
-    level = "" if pd.isna(row.ci_level) else f"{100 * row.ci_level:g} % interval "
-    pairs = "" if pd.isna(row.n_pairs) else f", {int(row.n_pairs)} {_plural('donor', int(row.n_pairs))}"
-    return f"{kind}{show(value)}{unit} ({level}{interval}{pairs})"
+    interval = f"{100 * row.ci_level:g} % interval {show_interval(low, high) or 'open on a side'}"
+    pairs = "" if pd.isna(row.n_pairs) else f", {int(row.n_pairs)} {_many('donor', int(row.n_pairs))}"
+    return f"{kind}{show(value)}{unit} ({interval}{pairs})"
 
 
-def group_of(row: Any, config: Config) -> str:
-    """Label of a group, or of both with a minus sign between them."""
-    labels = {g.code: g.label for g in config.groups}
-    return " \N{MINUS SIGN} ".join(labels.get(g.strip(), g.strip()) for g in str(row.group).split("\N{MINUS SIGN}"))
-
-
-def arms_of(row: Any, config: Config) -> str:
-    """Treatment against reference with the time, in labels."""
-    labels = {c.code: c.label for c in config.conditions}
-    hours = "" if pd.isna(row.timepoint_h) else f", {row.timepoint_h:g} h"
-    minutes = "" if pd.isna(row.assay_minutes) else f", {row.assay_minutes:g} min"
-    return (
-        f"{labels.get(row.treatment, row.treatment)} against {labels.get(row.reference, row.reference)}{hours}{minutes}"
-    )
-
-
-def gaps_closed(effects: pd.DataFrame, config: Config) -> list[str]:
+def gaps_closed(effects: pd.DataFrame, config: Config) -> str:
     """The share of the gap between the groups that MSC close, of the leading readouts; or that there is none."""
-    _, names = leading(effects)
-    rows = rows_of(effects, "gap_closed", names)
+    rows = rows_of(effects, "gap_closed", leading(effects)[1])
     if rows.empty:
-        return ["No share of a gap can be given: there are not two groups to have one."]
-    given = rows[rows["estimate"].notna()]
+        return "No share of a gap between groups can be given: there are not two groups to have one."
+    given, refused = rows[rows["estimate"].notna()], rows[rows["estimate"].isna()]
     each = "; ".join(
-        f"{name_of(config, r.assay, r.readout)} ({arms_of(r, config)}) {_percent(r.estimate)} ({_shares(r)}{', groups share no run' if r.status == 'confounded_with_run' else ''})"
+        f"{name_of(config, r.assay, r.readout)} ({comparison_of(r, config)}) {share(r.estimate)} ({shares(r)}"
+        + (", groups share no run)" if r.status == "confounded_with_run" else ")")
         for r in given.itertuples()
     )
-    said = f"Share of the gap between the groups that is closed: {each}. " if each else ""
-    why = rows.loc[rows["estimate"].isna(), "status"].str.replace("_", " ").value_counts()
-    refused = "; ".join(f"{n} {status}" for status, n in why.items())
-    none = (
-        f"{'No' if given.empty else 'Without a'} share of the gap{' can be given' if given.empty else ''}: {refused}. "
-    )
-    return [(said + (none if refused else "")).strip() + " A share describes; " + confounders(config) + "."]
+    said = [f"Share of the gap between the groups that is closed: {each}."] if each else []
+    if len(refused):
+        counts = pd.Series([_status(r) for r in refused.itertuples()]).value_counts()
+        said.append(
+            f"No share is given in {len(refused)} {_many('comparison', len(refused))}: {', '.join(f'{n} {w}' for w, n in counts.items())}."
+        )
+    return " ".join([*said, f"A share describes: {confounders(config)}."])
 
 
-def _shares(row: Any) -> str:
-    low, high = (None if pd.isna(v) else _percent(v) for v in (row.ci_low, row.ci_high))
-    return f"{low or 'open below'} to {high or 'open above'}"
+def share(value: Any) -> str:
+    """A share of the gap as a percentage; empty where there is none."""
+    return "" if pd.isna(value) else f"{show(round(100 * float(value)))} %"
 
 
-def _percent(value: float) -> str:
-    return f"{show(round(100 * float(value)))} %"
+def shares(row: Any) -> str:
+    """The interval of a share."""
+    return f"{share(row.ci_low) or 'open below'} to {share(row.ci_high) or 'open above'}"
 
 
 def confounders(config: Config) -> str:
     """What a gap between the groups may be due to beside the disease, named for every gap."""
-    sources = _listed([f"{g.label}: {g.control_source}" for g in config.groups if g.control_source])
+    sources = listed([f"{g.label}: {g.control_source}" for g in config.groups if g.control_source])
     return f"the groups differ in the source of their cells{f' ({sources})' if sources else ''}, and may in smoking, age and calendar time"
 
 
 def confounders_found(confounding: pd.DataFrame, config: Config) -> list[str]:
-    """Which factors part the groups in this study, by the output table ``confounding``; a sentence a pair of groups.
+    """Which factors part the groups in this study; a sentence a pair of groups.
 
     Parameters
     ----------
@@ -234,7 +179,7 @@ def confounders_found(confounding: pd.DataFrame, config: Config) -> list[str]:
         study.yaml, for labels.
     """
     labels = {g.code: g.label for g in config.groups}
-    rows = confounding[confounding["disease"].isin(labels) & confounding["control"].isin(labels)]
+    rows = between_groups(confounding, config)
     if rows.empty:
         return ["No two groups were measured, so nothing can part them."]
     said = []
@@ -242,36 +187,38 @@ def confounders_found(confounding: pd.DataFrame, config: Config) -> list[str]:
         apart, partly = (_factors(part[part["status"] == s]) for s in ("separate", "partly"))
         found = f"share no {apart}" if apart else "share a level of every factor that is recorded"
         some = f"; only some donors share {partly}" if partly else ""
-        said.append(f"{labels[sick]} and {labels[well]} donors {found}{some}. Beside that, {confounders(config)}.")
+        said.append(f"{labels[sick]} and {labels[well]} donors {found}{some}.")
     return said
+
+
+def between_groups(confounding: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """Rows of ``confounding`` on two groups, not on two conditions."""
+    codes = [g.code for g in config.groups]
+    return confounding[confounding["disease"].isin(codes) & confounding["control"].isin(codes)]
 
 
 def _factors(rows: pd.DataFrame) -> str:
     named: dict[str, list[str]] = {}
     for row in rows.itertuples():
         named.setdefault(FACTORS.get(row.factor, row.factor), []).append(str(row.assay).replace("_", " "))
-    each = [
-        f"{factor}{f' ({_listed(list(filter(None, where)))})' if any(where) else ''}" for factor, where in named.items()
-    ]
-    return _listed(each)
+    where = {factor: listed([a for a in assays if a]) for factor, assays in named.items()}
+    return listed([f"{factor} ({assays})" if assays else factor for factor, assays in where.items()])
 
 
-def differences(effects: pd.DataFrame, config: Config) -> list[str]:
+def differences(effects: pd.DataFrame, config: Config) -> str:
     """Whether the change differs between the groups, for the leading readouts; only this may say so."""
-    _, names = leading(effects)
-    rows = rows_of(effects, "interaction", names)
+    rows = rows_of(effects, "interaction", leading(effects)[1])
     given = rows[rows["estimate"].notna()]
     if given.empty:
-        return ["No comparison of the changes between the groups can be made."]
+        return "The changes of two groups cannot be compared."
     clear = [r for r in given.itertuples() if side(r.ci_low, r.ci_high) and r.status == "ok"]
-    named = "; ".join(f"{name_of(config, r.assay, r.readout)} ({arms_of(r, config)}) {size(r)}" for r in clear)
-    if not named:
-        return [
-            f"In none of {len(given)} comparisons does the interval of the difference of changes leave zero out; that is no evidence that the groups respond alike."
-        ]
-    return [
-        f"The change differs between the groups ({group_of(clear[0], config)}; interval without zero) in {len(clear)} of {len(given)} comparisons: {named}."
-    ]
+    if not clear:
+        return f"In none of {len(given)} comparisons does the interval of the difference of changes leave zero out; that is no evidence that the groups respond alike."
+    named = "; ".join(
+        f"{name_of(config, r.assay, r.readout)} ({groups_of(r, config)}; {comparison_of(r, config)}) {size(r)}"
+        for r in clear
+    )
+    return f"The change differs between the groups, with an interval that leaves zero out, in {len(clear)} of {len(given)} comparisons: {named}. It may do so for any reason that parts the groups."
 
 
 def stability(tally: pd.DataFrame, config: Config) -> str:
@@ -287,30 +234,30 @@ def stability(tally: pd.DataFrame, config: Config) -> str:
     some = tally[tally["n_methods"] > 0]
     if some.empty:
         return "No estimate was computed in another way."
-    signs, sides = some["n_methods"] == some["n_same_sign"], some["n_intervals"] == some["n_same_side"]
-    firm = some[_clear(some)]
-    turned = [
-        f"{name_of(config, r.assay, r.readout)} ({group_of(r, config)}; {arms_of(r, config)})"
-        for r in some[~signs].itertuples()
-    ]
-    moved = [
-        f"{name_of(config, r.assay, r.readout)} ({group_of(r, config)}; {arms_of(r, config)})"
-        for r in some[~sides].itertuples()
-    ]
-    one = firm.loc[firm["one_donor"].eq(True), "readout"]
+    turned = some[some["n_methods"] != some["n_same_sign"]]
+    moved = some[some["n_intervals"] != some["n_same_side"]]
+    not_sign = f" (it turns for {_rows(turned, config)})" if len(turned) else ""
+    not_side = f" (not for {_rows(moved, config)})" if len(moved) else ""
     said = [
-        f"Computed in other ways, the sign holds in {int(signs.sum())} of {len(some)} estimates{f' (it turns for {_listed(turned)})' if turned else ''}.",
-        f"Every other interval lies on the same side of zero, or holds it as the first does, in {int(sides.sum())} of {len(some)}{f' (not for {_listed(moved)})' if moved else ''}.",
+        f"Computed in other ways, the sign holds in {len(some) - len(turned)} of {len(some)} estimates{not_sign}.",
+        f"Every other interval lies on the same side of zero, or holds it as the first does, in {len(some) - len(moved)} of {len(some)}{not_side}.",
     ]
+    firm = tally[((tally["ci_low"] > 0) | (tally["ci_high"] < 0)) & tally["one_donor"].notna()]
     if len(firm):
+        n = int(firm["one_donor"].eq(True).sum())
         said.append(
-            f"Of {len(firm)} estimates whose interval leaves zero out, leaving out one donor turns the sign of {len(one) or 'none'}."
+            f"Of {len(firm)} estimates whose interval leaves zero out, leaving out one donor turns the sign of {n or 'none'}."
         )
     return " ".join(said)
 
 
-def _clear(tally: pd.DataFrame) -> pd.Series:
-    return (tally["ci_low"] > 0) | (tally["ci_high"] < 0)
+def _rows(rows: pd.DataFrame, config: Config) -> str:
+    return listed(
+        [
+            f"{name_of(config, r.assay, r.readout)} ({groups_of(r, config)}; {comparison_of(r, config)})"
+            for r in rows.itertuples()
+        ]
+    )
 
 
 def limits(effects: pd.DataFrame, readouts: pd.DataFrame, config: Config) -> list[str]:
@@ -329,21 +276,16 @@ def limits(effects: pd.DataFrame, readouts: pd.DataFrame, config: Config) -> lis
             "These are effects of co-culture: no irrelevant cell was co-cultured, so they cannot be ascribed to MSC as such."
         )
     said.append(lots(readouts))
-    if any(g.role == "control" for g in config.groups):
-        n = _controls(readouts, config)
-        said.append(
-            f"Controls are what was observed in {n} {_plural('donor', n)}, no healthy range."
-            if n
-            else "No control donor was measured, so nothing is said of health by this study itself."
-        )
-    _, names = leading(effects)
-    notes = rows_of(effects, "msc_effect", names)["note"].fillna("")
-    if notes.str.contains("source ambiguous").any():
+    n = int(readouts.loc[readouts["group"].isin(config.groups_of("control")), "donor_id"].nunique())
+    if n:
+        said.append(f"Controls are what was observed in {n} {_many('control', n)}, no healthy range.")
+    else:
+        said.append("No control donor was measured, so this study itself says nothing of health.")
+    if rows_of(effects, "msc_effect", leading(effects)[1])["note"].fillna("").str.contains("source ambiguous").any():
         said.append(
             "Where a note says source ambiguous, MSC secrete the analyte themselves: more of it is no change of the macrophages."
         )
-    said.append("A change in a dish is not yet one in a patient; this page is for research, not for care.")
-    return said
+    return [*said, "A change in a dish is not yet one in a patient; this page is for research, not for care."]
 
 
 def lots(readouts: pd.DataFrame) -> str:
@@ -351,54 +293,52 @@ def lots(readouts: pd.DataFrame) -> str:
     used = lots_used(readouts)
     if not used:
         return "No MSC lot is recorded, so it is not known for which lots these effects stand."
-    return f"{len(used)} MSC {_plural('lot', len(used))} {'was' if len(used) == 1 else 'were'} used: what is said applies to {'this lot' if len(used) == 1 else 'these lots'} ({_listed(used)})."
+    if len(used) == 1:
+        return f"One MSC lot was used: what is said applies to this lot ({used[0]})."
+    return f"{len(used)} MSC lots were used: what is said applies to these lots ({listed(used)})."
 
 
-def _controls(readouts: pd.DataFrame, config: Config) -> int:
-    return int(readouts.loc[readouts["group"].isin(config.groups_of("control")), "donor_id"].nunique())
-
-
-def budget_words(budget: pd.DataFrame, config: Config) -> list[str]:
-    """What narrows the intervals most: one more donor, culture or assay well; a sentence a comparison and group.
+def budget(planning: pd.DataFrame) -> list[str]:
+    """What narrows the intervals most: one more donor, culture or assay well.
 
     Parameters
     ----------
-    budget
-        From `helpers.stats.response.budgets`.
-    config
-        study.yaml, for labels.
+    planning
+        Rows of the output table ``planning``.
     """
-    known = budget[budget["source"].notna()]
-    if known.empty:
+    more = planning[planning["scenario"].isin(list(MORE))]
+    keys = ["contrast_id", "assay", "readout", "timepoint_h", "assay_minutes"]
+    parted = more[more.groupby(keys, dropna=False)["variance_share"].transform("count") > 0]
+    if parted.empty:
         return ["No comparison has donors with two independent cultures of one arm, so the spread cannot be parted."]
-    most = known.sort_values("half_width_one_more", kind="stable").drop_duplicates(_BUDGET_KEY)
-    counts = most["source"].value_counts()
-    named = _listed([f"one more {_MORE[str(s)]} in {n}" for s, n in counts.items()])
-    donor = known.loc[known["source"] == "donor", "share"]
+    best = parted.sort_values("half_width", kind="stable").drop_duplicates(keys)["scenario"].value_counts()
+    donor = parted.loc[parted["scenario"] == "donor", "variance_share"]
+    n = len(donor)
     return [
-        f"In {len(most)} comparisons whose spread can be parted, differences between donors make {_percent(donor.min())} to {_percent(donor.max())} of the variance of a donor's change.",
-        f"What narrows the interval most: {named}.",
+        f"In {n} {_many('comparison', n)} whose spread can be parted, differences between donors make {share(donor.min())} to {share(donor.max())} of the variance of a donor's change.",
+        f"What narrows the interval most: {listed([f'one more {MORE[str(s)]} in {k}' for s, k in best.items()])}.",
     ]
 
 
-_BUDGET_KEY = ["assay", "readout", "treatment", "reference", "timepoint_h", "assay_minutes", "group"]
-_MORE = {"donor": "donor", "culture": "culture an arm", "assay": "assay well a culture"}
+MORE = {"donor": "donor", "culture": "culture an arm", "assay": "assay well a culture"}
 
 
-def _plural(word: str, n: int) -> str:
+def _status(row: Any) -> str:
+    return "without a finite one" if row.status == "ok" else str(row.status).replace("_", " ")
+
+
+def _many(word: str, n: int) -> str:
     return word if n == 1 else word + "s"
 
 
-def _are(n: int) -> str:
-    return "is" if n == 1 else "are"
-
-
-def _listed(words: list[str]) -> str:
-    """Words with commas, and the last with *and*.
+def listed(words: list[str]) -> str:
+    """Words with commas, and the last with *and*; with semicolons where a word has a comma of its own.
 
     Examples
     --------
-    >>> _listed(["a", "b", "c"]), _listed(["a"]), _listed([])
-    ('a, b and c', 'a', '')
+    >>> listed(["a", "b", "c"]), listed(["a"]), listed([]), listed(["a, b", "c"])
+    ('a, b and c', 'a', '', 'a, b; c')
     """
+    if any("," in word for word in words):
+        return "; ".join(words)
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else "".join(words)

@@ -10,16 +10,12 @@ import pandas as pd
 from helpers.core.numbers import show, show_interval, show_p
 from helpers.stats import response as computed
 from helpers.stats import summary as said
+from helpers.stats.labels import arms_of, comparison_of, groups_of, name_of
 from helpers.stats.response import leading, rows_of
 from helpers.study.config import Config
+from helpers.tables import words
 from helpers.tables.base import TableView, show_table
 from helpers.tables.effects import Paragraphs
-from helpers.tables.words import EFFECT_NOTES
-
-_WAYS = {"up": "▲ higher", "down": "▼ lower", "": "not known"}
-_SOURCES = {"plan": "plan", "own gap": "this study's own gap", "": ""}
-_BASES = {"log2": 2.0, "logit": float(np.e)}
-
 
 # ---- sentences
 
@@ -27,30 +23,19 @@ _BASES = {"log2": 2.0, "logit": float(np.e)}
 def summary_view(
     effects: pd.DataFrame, sensitivity: pd.DataFrame, readouts: pd.DataFrame, config: Config
 ) -> Paragraphs:
-    """The plain-language summary; see `helpers.stats.summary.plain_summary`.
-
-    Parameters
-    ----------
-    effects, sensitivity, readouts
-        The output tables.
-    config
-        study.yaml.
-    """
+    """The plain-language summary; see `helpers.stats.summary.plain_summary`."""
     tally = computed.sensitivity_tally(effects, sensitivity, "msc_effect", leading(effects)[1])
     return Paragraphs("\n".join(said.plain_summary(effects, tally, readouts, config)))
 
 
 def gap_words_view(effects: pd.DataFrame, confounding: pd.DataFrame, config: Config) -> Paragraphs:
-    """Shares of the gap, and what parts the groups beside the disease, in sentences.
+    """Shares of the gap, and what parts the groups beside the disease, in sentences."""
+    return Paragraphs("\n".join([said.gaps_closed(effects, config), *said.confounders_found(confounding, config)]))
 
-    Parameters
-    ----------
-    effects, confounding
-        The output tables.
-    config
-        study.yaml.
-    """
-    return Paragraphs("\n".join([*said.gaps_closed(effects, config), *said.confounders_found(confounding, config)]))
+
+def differences_view(effects: pd.DataFrame, config: Config) -> Paragraphs:
+    """Whether the change differs between the groups, in a sentence."""
+    return Paragraphs(said.differences(effects, config))
 
 
 def stability_view(effects: pd.DataFrame, sensitivity: pd.DataFrame, config: Config) -> Paragraphs:
@@ -64,12 +49,9 @@ def lots_words_view(readouts: pd.DataFrame) -> Paragraphs:
     return Paragraphs(said.lots(readouts))
 
 
-def budget_words_view(
-    readouts: pd.DataFrame, effects: pd.DataFrame, donors: pd.DataFrame, config: Config
-) -> Paragraphs:
-    """What would narrow the intervals most, in sentences; arguments as in `budget_view`."""
-    changes = computed.donor_changes(readouts, effects, donors, config, leading(effects)[1])
-    return Paragraphs("\n".join(said.budget_words(computed.budgets(changes, readouts), config)))
+def budget_words_view(planning: pd.DataFrame, effects: pd.DataFrame) -> Paragraphs:
+    """What would narrow the intervals most, in sentences."""
+    return Paragraphs("\n".join(said.budget(computed.changes_of(planning, leading(effects)[1]))))
 
 
 # ---- roles and changes
@@ -86,63 +68,37 @@ def roles_view(effects: pd.DataFrame, config: Config) -> TableView:
         study.yaml.
     """
     names = [*computed.of_role(effects, "primary"), *computed.of_role(effects, "secondary")]
-    rows = effects[(effects["contrast"] == "msc_effect")]
-    lines = [_role(rows_of(rows, "msc_effect", [name]), effects, config) for name in names]
-    exploratory = len(said.of_all(effects)) - len(names)
+    lines = [_role(next(rows_of(effects, "msc_effect", [name]).itertuples()), effects, config) for name in names]
+    exploratory = pd.Series([a for a, _ in computed.of_role(effects, "exploratory")], dtype=object).value_counts()
+    counted = said.listed([f"{n} of {a.replace('_', ' ')}" for a, n in exploratory.sort_index().items()])
     return show_table(
-        pd.DataFrame(lines, columns=list(_ROLES)),
+        pd.DataFrame(lines, columns=list(words.ROLE_COLUMNS)),
         "What counts most, and which way is toward health.",
         (
-            f"Exploratory, and not in this table: {exploratory} readouts.",
-            "Own gap: the way toward this study's controls, where the interval of the gap in the untreated condition leaves zero out. The same untreated values stand in gap and change, so chance alone moves extreme donors toward the controls.",
+            f"Exploratory, and not in this table: {counted or 'none'}.",
+            "Own gap: the way toward this study's controls, where the interval of the gap without MSC leaves zero out. The same values without MSC stand in gap and change, so chance alone moves extreme donors toward the controls.",
         ),
-        _ROLES,
+        words.ROLE_COLUMNS,
         file="tables/effects.csv",
     )
 
 
-_ROLES = {
-    "readout": "Readout",
-    "assay": "Assay",
-    "role": "Role",
-    "stated": "Stated by",
-    "scale": "Scale",
-    "way": "Toward health",
-    "source": "Source",
-    "own": "Own gap",
-}
-_STATED = {"plan": "dated and hashed plan", "declared": "the user", "no": ""}
-_SCALES = {"log2": "fold change", "logit": "odds ratio", "identity": "difference"}
-
-
-def _role(rows: pd.DataFrame, effects: pd.DataFrame, config: Config) -> dict[str, Any]:
-    row = next(rows.itertuples())
+def _role(row: Any, effects: pd.DataFrame, config: Config) -> dict[str, Any]:
     way = computed.direction(effects, config, row)
     return {
-        "readout": said.name_of(config, row.assay, row.readout),
+        "readout": name_of(config, row.assay, row.readout),
         "assay": row.assay,
         "role": row.role,
-        "stated": _STATED.get(row.prespecified, ""),
-        "scale": _SCALES.get(row.scale, ""),
-        "way": _WAYS[way.way],
-        "source": ": ".join(filter(None, [_SOURCES[way.source], way.cited])),
-        "own": {"up": "▲ higher", "down": "▼ lower", "": "no say"}[way.own],
+        "stated": words.STATED_BY.get(row.prespecified, ""),
+        "scale": words.SCALES.get(row.scale, ""),
+        "way": words.WAYS[way.way],
+        "source": ": ".join(filter(None, [words.SOURCES[way.source], way.cited])),
+        "own": words.WAYS[way.own] if way.own else "no say",
     }
 
 
-def _key_words(row: Any, config: Config) -> dict[str, str]:
-    return {
-        "readout": said.name_of(config, row.assay, row.readout),
-        "group": said.group_of(row, config),
-        "comparison": said.arms_of(row, config),
-    }
-
-
-_KEYS = {"readout": "Readout", "group": "Group", "comparison": "Comparison"}
-
-
-def changes_view(effects: pd.DataFrame, config: Config, role: str = "") -> TableView:
-    """The effect of MSC on the leading readouts: estimate, interval, direction, adjusted p beside the raw one.
+def changes_view(effects: pd.DataFrame, config: Config, rank: str = "leading") -> TableView:
+    """The effect of co-culture: estimate, interval, direction, range without one donor, adjusted p beside the raw one.
 
     Parameters
     ----------
@@ -150,62 +106,71 @@ def changes_view(effects: pd.DataFrame, config: Config, role: str = "") -> Table
         The output table ``effects``.
     config
         study.yaml.
-    role
-        primary, secondary or exploratory; empty for the role that leads.
+    rank
+        Which readouts: ``leading``, or ``following``, the secondary ones where primary ones lead.
     """
-    names = computed.of_role(effects, role) if role else leading(effects)[1]
+    role, names = computed.ranked(effects, rank)
     lines = [_change(row, effects, config) for row in rows_of(effects, "msc_effect", names).itertuples()]
     return show_table(
-        pd.DataFrame(lines, columns=list(_CHANGES)),
-        f"Effect of MSC on {role or leading(effects)[0]} readouts.",
-        EFFECT_NOTES,
-        _CHANGES,
+        pd.DataFrame(lines, columns=list(words.CHANGE_COLUMNS)),
+        f"Effect of co-culture with MSC on {role} readouts.",
+        (
+            _level(config),
+            words.EFFECT_NOTES[1],
+            "One donor left out: the least and the largest estimate without any one donor.",
+        ),
+        words.CHANGE_COLUMNS,
         file="tables/effects.csv",
     )
 
 
-_CHANGES = _KEYS | {
-    "n": "Donors\npairs",
-    "effect": "Effect",
-    "interval": "95 % interval",
-    "way": "Toward health",
-    "left_out": "One donor left out",
-    "p": "p",
-    "p_adjusted": "Adjusted p",
-    "family_size": "Family",
-    "status": "Status and note",
-}
-
-
 def _change(row: Any, effects: pd.DataFrame, config: Config) -> dict[str, Any]:
-    kind, base = _kind(row)
     way = computed.direction(effects, config, row)
-    status = "" if row.status == "ok" else str(row.status).replace("_", " ")
-    low, high = (_on(row.loo_low, base), _on(row.loo_high, base))
-    return _key_words(row, config) | {
+    return _compared(row, config) | {
         "n": 0 if pd.isna(row.n_pairs) else int(row.n_pairs),
-        "effect": f"{show(_on(row.estimate, base))} {kind}".strip() if pd.notna(row.estimate) else "",
-        "interval": show_interval(_on(row.ci_low, base), _on(row.ci_high, base)),
-        "way": _WAYS[way.way] + (f" ({way.source})" if way.source else ""),
-        "left_out": show_interval(low, high),
+        "effect": _amount(row, row.estimate),
+        "interval": _interval(row, row.ci_low, row.ci_high),
+        "way": words.WAYS[way.way] + (f" ({way.source})" if way.source else ""),
+        "left_out": _interval(row, row.loo_low, row.loo_high),
         "p": show_p(_number(row.p)),
         "p_adjusted": show_p(_number(row.p_adjusted)),
-        "family_size": "" if pd.isna(row.family_size) or pd.isna(row.p) else str(int(row.family_size)),
-        "status": ". ".join(filter(None, [status, _text(row.note)])),
+        "family_size": "" if pd.isna(row.family_size) or pd.isna(row.p) else show(int(row.family_size)),
+        "status": _status(row),
     }
 
 
-def _kind(row: Any) -> tuple[str, float]:
-    """The word of a row's unit, and the base that takes it from the scale of analysis to a ratio (0 for none)."""
-    ratio = getattr(row, "ratio_kind", "")
-    ratio = ratio if ratio in ("fold", "odds") else {"log2": "fold", "logit": "odds"}.get(row.scale, "")
-    base = {"fold": _BASES["log2"], "odds": _BASES["logit"]}.get(ratio, 0.0)
-    return (ratio or (row.unit if isinstance(row.unit, str) else "")), base
+def _compared(row: Any, config: Config) -> dict[str, str]:
+    return {
+        "readout": name_of(config, row.assay, row.readout),
+        "group": groups_of(row, config),
+        "comparison": comparison_of(row, config),
+    }
 
 
-def _on(value: Any, base: float) -> float:
-    number = float("nan") if pd.isna(value) else float(value)
-    return base**number if base else number
+def _base(row: Any) -> tuple[str, float]:
+    """The word behind a row's numbers, and the base that takes them from the scale of analysis to a ratio, or 0."""
+    kind = computed.axis_kind(row)
+    word = {"fold": "fold", "odds": "odds", "detection": "odds of detection"}.get(kind)
+    return (word, computed.BASES[kind]) if word else (row.unit if isinstance(row.unit, str) else "", 0.0)
+
+
+def _amount(row: Any, value: Any) -> str:
+    word, base = _base(row)
+    return "" if pd.isna(value) else f"{show(computed.on_ratio(value, base))} {word}".strip()
+
+
+def _interval(row: Any, low: Any, high: Any) -> str:
+    base = _base(row)[1]
+    return show_interval(computed.on_ratio(low, base), computed.on_ratio(high, base))
+
+
+def _level(config: Config) -> str:
+    return f"Intervals have level {100 * (1 - config.settings['alpha']):g} %."
+
+
+def _status(row: Any) -> str:
+    status = "" if row.status == "ok" else str(row.status).replace("_", " ")
+    return ". ".join(filter(None, [status, _text(row.note)]))
 
 
 def _text(value: Any) -> str:
@@ -220,7 +185,7 @@ def _number(value: Any) -> float | None:
 
 
 def gap_closed_view(effects: pd.DataFrame, config: Config) -> TableView:
-    """Share of the gap between the groups that MSC close, with every refusal and its reason.
+    """Share of the gap between the groups that co-culture closes, with every refusal and its reason.
 
     Parameters
     ----------
@@ -229,36 +194,26 @@ def gap_closed_view(effects: pd.DataFrame, config: Config) -> TableView:
     config
         study.yaml.
     """
-    rows = rows_of(effects, "gap_closed", leading(effects)[1])
     lines = [
-        _key_words(row, config)
+        _compared(row, config)
         | {
-            "share": "not estimable" if pd.isna(row.estimate) else f"{show(100 * float(row.estimate))} %",
-            "interval": _share_interval(row),
-            "status": ". ".join(
-                filter(None, ["" if row.status == "ok" else str(row.status).replace("_", " "), _text(row.note)])
-            ),
+            "share": said.share(row.estimate) or "not estimable",
+            "interval": "" if pd.isna(row.estimate) else said.shares(row),
+            "status": _status(row),
         }
-        for row in rows.itertuples()
+        for row in rows_of(effects, "gap_closed", leading(effects)[1]).itertuples()
     ]
     return show_table(
-        pd.DataFrame(lines, columns=list(_GAP)),
+        pd.DataFrame(lines, columns=list(words.GAP_COLUMNS)),
         "Share of the gap between the groups that is closed.",
         (
-            "100 %: as the controls; 0 %: as without MSC; above 100 %: past the controls. Not estimable where the gap itself cannot be told from none: no share of it means anything then.",
-            f"A share describes; {said.confounders(config)}.",
+            _level(config),
+            "100 %: as the controls; 0 %: as without MSC; above 100 %: past the controls. Not estimable where the gap itself is not told from none: no share of it means anything then.",
+            f"A share describes: {said.confounders(config)}.",
         ),
-        _GAP,
+        words.GAP_COLUMNS,
         file="tables/effects.csv",
     )
-
-
-_GAP = _KEYS | {"share": "Share closed", "interval": "95 % interval", "status": "Status and note"}
-
-
-def _share_interval(row: Any) -> str:
-    low, high = (None if pd.isna(v) else 100 * float(v) for v in (row.ci_low, row.ci_high))
-    return "" if low is None or high is None else f"{show_interval(low, high)} %"
 
 
 def confounders_view(confounding: pd.DataFrame, config: Config) -> TableView:
@@ -271,31 +226,21 @@ def confounders_view(confounding: pd.DataFrame, config: Config) -> TableView:
     config
         study.yaml.
     """
-    codes = {g.code for g in config.groups}
-    rows = confounding[confounding["disease"].isin(codes) & confounding["control"].isin(codes)]
+    rows = said.between_groups(confounding, config)
     order = {"separate": 0, "partly": 1, "shared": 2}
     rows = rows.sort_values("status", key=lambda s: s.map(order), kind="stable")
-    shown = rows.assign(
-        factor=rows["factor"].map(lambda f: said.FACTORS.get(f, f)), assay=rows["assay"].str.replace("_", " ")
-    )[list(_CONFOUNDERS)]
-    sources = [f"{g.label}: {g.control_source}" for g in config.groups if g.control_source]
-    notes = (
-        f"Source of the controls' cells: {'; '.join(sources)}."
-        if sources
-        else "The source of the controls' cells is not stated.",
+    factors = rows["factor"].map(lambda f: said.FACTORS.get(f, f))
+    shown = rows.assign(factor=factors, assay=rows["assay"].str.replace("_", " "))[list(words.CONFOUNDER_COLUMNS)]
+    return show_table(
+        shown,
+        "What else may part the groups.",
+        (
+            "Separate: no level is common to both groups, so a gap may be that factor's. Partly: some donors stand in levels of one group only.",
+            f"Whatever stands here, {said.confounders(config)}.",
+        ),
+        words.CONFOUNDER_COLUMNS,
+        file="tables/confounding.csv",
     )
-    return show_table(shown, "What else may part the groups.", notes, _CONFOUNDERS, file="tables/confounding.csv")
-
-
-_CONFOUNDERS = {
-    "factor": "Factor",
-    "assay": "Assay",
-    "n_disease_levels": "Levels\ndisease",
-    "n_control_levels": "Levels\ncontrol",
-    "n_shared": "Shared",
-    "status": "Status",
-    "note": "In words",
-}
 
 
 def responders_view(responders: pd.DataFrame, effects: pd.DataFrame, config: Config) -> TableView:
@@ -311,41 +256,30 @@ def responders_view(responders: pd.DataFrame, effects: pd.DataFrame, config: Con
     rows = computed.responders_of(responders, effects)
     lines = [_responder(row, effects, config) for row in rows.itertuples()]
     return show_table(
-        pd.DataFrame(lines, columns=list(_RESPONDERS)),
+        pd.DataFrame(lines, columns=list(words.RESPONDER_COLUMNS)),
         "Donors who changed more than measurement error.",
         (
+            _level(config),
             "Measurement error: the spread between independent cultures of one arm. Where no donor has two, responders cannot be told.",
-            "A count describes; no test is made of it, since a yes or no loses what the change itself holds.",
+            "A count describes; it is not tested, since a yes or no loses what the change itself holds.",
         ),
-        _RESPONDERS,
+        words.RESPONDER_COLUMNS,
         file="tables/responders.csv",
     )
 
 
-_RESPONDERS = _KEYS | {
-    "direction": "Change",
-    "health": "Toward health",
-    "count": "Donors",
-    "interval": "95 % interval\n%",
-    "smallest": "Smallest detectable change",
-    "who": "Who",
-    "note": "Note",
-}
-
-
 def _responder(row: Any, effects: pd.DataFrame, config: Config) -> dict[str, Any]:
-    kind, base = _kind(row)
+    shown: dict[str, Any] = _compared(row, config) | {"note": _text(row.note)}
     if pd.isna(row.k):
-        return _key_words(row, config) | dict.fromkeys(list(_RESPONDERS)[3:-1], "") | {"note": _text(row.note)}
+        return shown
     way = computed.direction(effects, config, row).way
-    return _key_words(row, config) | {
-        "direction": {"up": "▲ higher", "down": "▼ lower"}[row.direction],
+    return shown | {
+        "direction": words.WAYS[row.direction],
         "health": "" if not way else "yes" if way == row.direction else "no",
-        "count": f"{int(row.k)} of {int(row.n)}",
+        "count": f"{show(int(row.k))} of {show(int(row.n))}",
         "interval": show_interval(100 * float(row.ci_low), 100 * float(row.ci_high)),
-        "smallest": f"{show(_on(row.smallest_detectable_change, base))} {kind}".strip(),
-        "who": row.donors,
-        "note": _text(row.note),
+        "smallest": _amount(row, row.smallest_detectable_change),
+        "donors": row.donors,
     }
 
 
@@ -360,38 +294,28 @@ def sensitivity_summary_view(effects: pd.DataFrame, sensitivity: pd.DataFrame, c
         study.yaml.
     """
     tally = computed.sensitivity_tally(effects, sensitivity, "msc_effect", leading(effects)[1])
-    lines = [_tallied(row, config) for row in tally.itertuples()]
     return show_table(
-        pd.DataFrame(lines, columns=list(_TALLY)),
+        pd.DataFrame([_tallied(row, config) for row in tally.itertuples()], columns=list(words.TALLY_COLUMNS)),
         "Do sign and interval hold when the estimate is computed in other ways?",
         (
+            _level(config),
             "Same side: the other interval lies on the same side of zero as the first one, or holds zero as that does.",
-            "Range: over analyses on the same scale. Every row of every method stands in the notebooks of the assays.",
+            "Range: over analyses on the same scale. Every row of every method stands in tables/effects_sensitivity.csv.",
         ),
-        _TALLY,
+        words.TALLY_COLUMNS,
         file="tables/effects_sensitivity.csv",
     )
 
 
-_TALLY = _KEYS | {
-    "effect": "Effect",
-    "range": "Range of other analyses",
-    "sign": "Same sign",
-    "side": "Interval on the same side",
-    "one_donor": "Sign turns without one donor",
-    "differs": "Which differ",
-}
-
-
 def _tallied(row: Any, config: Config) -> dict[str, Any]:
-    kind, base = _kind(row)
-    return _key_words(row, config) | {
-        "effect": f"{show(_on(row.estimate, base))} {kind} ({show_interval(_on(row.ci_low, base), _on(row.ci_high, base))})",
-        "range": show_interval(_on(row.low, base), _on(row.high, base)),
+    differing = filter(None, f"{row.other_sign}; {row.other_side}".split("; "))
+    return _compared(row, config) | {
+        "effect": f"{_amount(row, row.estimate)} ({_interval(row, row.ci_low, row.ci_high) or 'open'})",
+        "range": _interval(row, row.low, row.high) if row.n_methods else "",
         "sign": f"{row.n_same_sign} of {row.n_methods}",
         "side": f"{row.n_same_side} of {row.n_intervals}",
-        "one_donor": "" if row.one_donor is None or pd.isna(row.one_donor) else "yes" if row.one_donor else "no",
-        "differs": "; ".join(dict.fromkeys(filter(None, f"{row.other_sign}; {row.other_side}".split("; ")))),
+        "one_donor": "" if pd.isna(row.one_donor) else "yes" if row.one_donor else "no",
+        "differs": "; ".join(dict.fromkeys(differing)),
     }
 
 
@@ -413,7 +337,7 @@ def concordance_view(concordance: pd.DataFrame, effects: pd.DataFrame, config: C
         effects,
         config,
         "Do changes of different assays go together, donor by donor?",
-        "Changes are turned so that up is toward health as the plan states it; readouts without a stated direction are not among them.",
+        "Changes are turned so that up is toward health as study.yaml states it; readouts without a stated direction are not among them.",
     )
 
 
@@ -424,43 +348,24 @@ def covariates_view(concordance: pd.DataFrame, effects: pd.DataFrame, config: Co
         effects,
         config,
         "Changes beside clinical values.",
-        "Changes are turned so that up is toward health; clinical values are as they are, so a higher severity score is worse.",
+        "Changes are turned so that up is toward health as study.yaml states it; clinical values are as they are, so a higher severity score is worse.",
     )
 
 
 def _correlations(rows: pd.DataFrame, effects: pd.DataFrame, config: Config, caption: str, note: str) -> TableView:
-    which = effects.drop_duplicates("contrast_id").set_index("contrast_id")
-    known = rows[rows["contrast_id"].isin(which.index)]
-    named = [which.loc[c] for c in known["contrast_id"]]
-    labels = {c.code: c.label for c in config.conditions}
-    shown = known.assign(
-        group=[said.group_of(r, config) for r in named],
-        comparison=[
-            f"{labels.get(r['treatment'], r['treatment'])} against {labels.get(r['reference'], r['reference'])}"
-            for r in named
-        ],
-        rho=[show(v) for v in known["rho"]],
-        interval=[show_interval(a, b) for a, b in zip(known["ci_low"], known["ci_high"], strict=True)],
-        critical=[show(v) for v in known["critical"]],
-    )[list(_CORRELATIONS)]
-    notes = (
-        note,
-        "Not to be told from none: correlations below this size arise by chance alone in so few donors. Nothing here was planned to be tested.",
+    rows = computed.with_arms(rows, effects)
+    shown = rows.assign(
+        first=[computed.spoken(f) for f in rows["first"]],
+        second=[computed.spoken(s) for s in rows["second"]],
+        group=[groups_of(r, config) for r in rows.itertuples()],
+        comparison=[arms_of(r, config) for r in rows.itertuples()],
+        interval=[show_interval(a, b) for a, b in zip(rows["ci_low"], rows["ci_high"], strict=True)],
+        note=rows["note"].map(_text) if len(rows) else "",
+    )[list(words.CORRELATION_COLUMNS)]
+    why = "A correlation smaller than the last number arises by chance alone in so few donors. None of them was planned to be tested."
+    return show_table(
+        shown, caption, (_level(config), note, why), words.CORRELATION_COLUMNS, file="tables/concordance.csv"
     )
-    return show_table(shown, caption, notes, _CORRELATIONS, file="tables/concordance.csv")
-
-
-_CORRELATIONS = {
-    "group": "Group",
-    "comparison": "Comparison",
-    "first": "First",
-    "second": "Second",
-    "n": "Donors",
-    "rho": "Rank correlation",
-    "interval": "95 % interval",
-    "critical": "Not to be told from none\nbelow",
-    "note": "Note",
-}
 
 
 def lots_view(effects: pd.DataFrame, sensitivity: pd.DataFrame, config: Config) -> TableView:
@@ -474,108 +379,61 @@ def lots_view(effects: pd.DataFrame, sensitivity: pd.DataFrame, config: Config) 
         study.yaml.
     """
     rows = computed.lot_effects(effects, sensitivity, leading(effects)[1])
-    lines = []
-    for row in rows.itertuples():
-        kind, base = _kind(row)
-        effect = {"lot": row.lot, "n": row.n_donors, "effect": f"{show(_on(row.estimate, base))} {kind}".strip()}
-        lines.append(
-            _key_words(row, config)
-            | effect
-            | {"interval": show_interval(_on(row.ci_low, base), _on(row.ci_high, base))}
-        )
+    lines = [
+        _compared(row, config)
+        | {"lot": row.msc_lot_id, "n": row.n_donors, "effect": _amount(row, row.estimate)}
+        | {"interval": _interval(row, row.ci_low, row.ci_high)}
+        for row in rows.itertuples()
+    ]
     return show_table(
-        pd.DataFrame(lines, columns=list(_LOTS)),
+        pd.DataFrame(lines, columns=list(words.LOT_COLUMNS)),
         "Effects by MSC lot.",
         (
-            "Lots are a fixed factor with one common spread: what is said applies to these lots and to no others.",
-            "Different donors stand behind different lots, so a difference between lots may be one between donors. No row where a comparison has one lot, fewer than two donors a lot, or values beyond a limit.",
+            _level(config),
+            "Lots are a fixed factor with one common spread: what is said applies to these lots and to no others. A donor whose lots were averaged counts with none.",
+            "Other donors stand behind each lot, so a difference between lots may be one between donors. No row where a comparison has one lot, a lot fewer than two donors, or values beyond a limit.",
         ),
-        _LOTS,
+        words.LOT_COLUMNS,
         file="tables/effects_sensitivity.csv",
     )
-
-
-_LOTS = _KEYS | {"lot": "MSC lot", "n": "Donors", "effect": "Effect", "interval": "95 % interval"}
 
 
 # ---- the next donors
 
 
-def precision_view(readouts: pd.DataFrame, effects: pd.DataFrame, donors: pd.DataFrame, config: Config) -> TableView:
-    """How wide intervals are, and would be with more donors.
+def planning_view(planning: pd.DataFrame, effects: pd.DataFrame, config: Config) -> TableView:
+    """How wide the leading intervals are, and would be with more donors, cultures or assay wells.
 
     Parameters
     ----------
-    readouts, effects, donors
-        The output tables ``readouts``, ``effects`` and ``donors_derived``.
+    planning, effects
+        The output tables.
     config
         study.yaml.
     """
-    changes = computed.donor_changes(readouts, effects, donors, config, leading(effects)[1])
-    lines = [_planned(row, config) for row in computed.precision(changes, config).itertuples()]
+    rows = computed.changes_of(planning, leading(effects)[1])
     return show_table(
-        pd.DataFrame(lines, columns=list(_PRECISION)),
-        "Precision now, and with more donors.",
+        pd.DataFrame([_planned(row, config) for row in rows.itertuples()], columns=list(words.PLANNING_COLUMNS)),
+        "Precision now, and with more of each.",
         (
-            "By the SD of the changes that are fully observed. Half-width: the interval reaches so far to each side; for ratios, it goes from the estimate divided by it to the estimate times it.",
+            _level(config),
+            "By the spread of the changes that are fully observed. Half-width: the interval reaches so far to each side; for ratios, from the estimate divided by it to the estimate times it.",
             "Found by 80 %: the true change that so many pairs find in four of five studies. It says nothing on what was found here.",
+            "Share: how much of the variance of a donor's change comes from that which the scenario has one more of.",
         ),
-        _PRECISION,
+        words.PLANNING_COLUMNS,
+        file="tables/planning.csv",
     )
-
-
-_PRECISION = _KEYS | {
-    "which": "Donors",
-    "n": "Pairs",
-    "sd": "SD of changes\nscale of analysis",
-    "half": "Half-width",
-    "found": "Found by 80 %",
-}
-_WHICH = {"now": "as observed", "planned": "as planned", "doubled": "twice as many"}
 
 
 def _planned(row: Any, config: Config) -> dict[str, Any]:
-    kind, base = _kind(row)
-    sign = "×/÷ " if base else "± "
-    return _key_words(row, config) | {
-        "which": _WHICH[row.which],
-        "n": int(row.n_pairs),
-        "sd": show(float(row.sd_change)),
-        "half": f"{sign}{show(_on(row.half_width, base))}" + ("" if base else f" {kind}"),
-        "found": f"{show(_on(row.detectable_80, base))} {kind}".strip(),
-    }
-
-
-def budget_view(readouts: pd.DataFrame, effects: pd.DataFrame, donors: pd.DataFrame, config: Config) -> TableView:
-    """Where the spread comes from, and the half-width with one more donor, culture or well. As `precision_view`."""
-    changes = computed.donor_changes(readouts, effects, donors, config, leading(effects)[1])
-    lines = [_budgeted(row, config) for row in computed.budgets(changes, readouts).itertuples()]
-    return show_table(
-        pd.DataFrame(lines, columns=list(_BUDGET)),
-        "Where the spread of a donor's change comes from.",
-        ("Half-widths on the scale of analysis: log2 units, logit units, or the readout's own.",),
-        _BUDGET,
-    )
-
-
-_BUDGET = _KEYS | {
-    "design": "Donors × cultures × wells",
-    "source": "Source",
-    "share": "Share\n%",
-    "half": "Half-width now",
-    "more": "With one more",
-    "note": "Note",
-}
-_SPREADS = {"donor": "between donors", "culture": "between cultures of an arm", "assay": "between assay wells"}
-
-
-def _budgeted(row: Any, config: Config) -> dict[str, Any]:
-    known = isinstance(row.source, str)
-    return _key_words(row, config) | {
-        "design": f"{row.n_pairs} × {row.cultures} × {row.assay_wells}",
-        "source": _SPREADS[row.source] if known else "",
-        "share": show(round(100 * float(row.share))) if known else "",
-        "half": show(float(row.half_width)) if known else "",
-        "more": show(float(row.half_width_one_more)) if known else "",
+    unit, base = _base(row)
+    half = show(computed.on_ratio(row.half_width, base))
+    return _compared(row, config) | {
+        "scenario": words.SCENARIOS[row.scenario],
+        "design": " × ".join(show(int(n)) for n in (row.n_pairs, row.n_cultures, row.n_assay_wells)),
+        "share": float("nan") if pd.isna(row.variance_share) else float(np.round(100 * row.variance_share, 1)),
+        "half": f"×/÷ {half}" if base else f"± {half} {unit}".strip(),
+        "found": _amount(row, row.detectable_80),
         "note": _text(row.note),
     }
