@@ -20,7 +20,7 @@ from helpers.core.numbers import show_interval
 from helpers.figures.base import Picture, drawn, sentence_picture
 from helpers.figures.effects import ratio_ticks
 from helpers.figures.style import BLUE, GREY, ORANGE, PAGE_IN, PURPLE, group_looks
-from helpers.figures.words import CHANGE_UNIT, HEALTH_CAPTION, HEALTH_SOURCE, ONE_MORE, SCALE_AXIS, STATUS_SHORT
+from helpers.figures.words import CHANGE_UNIT, GAS, HEALTH_CAPTION, HEALTH_SOURCE, ONE_MORE, SCALE_AXIS, STATUS_SHORT
 from helpers.stats import response as computed
 from helpers.stats.concordance import COVARIATES
 from helpers.stats.labels import arms_of, comparison_of, groups_of, name_of, times_of
@@ -106,7 +106,9 @@ def _beside(axes: Axes, y: float, words: str, fontsize: float = 6.5) -> None:
 
 
 def _refusal(axes: Axes, y: float, words: str) -> None:
-    axes.text(0.01, y, words, color=GREY, fontsize=6.5, va="center", transform=axes.get_yaxis_transform(), zorder=5)
+    clear = {"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 0.8}  # zero's line ends beside the words
+    at: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "zorder": 5}
+    axes.text(0.01, y, words, color=GREY, fontsize=6.5, bbox=clear, **at)
 
 
 def _short(row: Any) -> str:
@@ -130,10 +132,12 @@ def _percent_axis(axes: Axes, label: str) -> None:
 
 def _group_handles(rows: pd.DataFrame, config: Config, marks: bool = True) -> list[Line2D]:
     looks = group_looks(config)
+    labels = {r.group: groups_of(r, config) for r in rows.drop_duplicates("group").itertuples()}
+    order = sorted(labels, key=lambda g: (list(looks).index(g) if g in looks else len(looks), g))
     return [
-        Line2D([], [], color=c, marker=m if marks else "", markersize=4.5, linewidth=1.3, label=groups_of(r, config))
-        for r in rows.drop_duplicates("group").itertuples()
-        for c, m in [looks.get(r.group, (PURPLE, "D"))]
+        Line2D([], [], color=c, marker=m if marks else "", markersize=4.5, linewidth=1.3, label=labels[g])
+        for g in order
+        for c, m in [looks.get(g, (PURPLE, "D"))]
     ]
 
 
@@ -151,7 +155,9 @@ def _said(row: Any, config: Config, *more: str) -> str:
 
 
 def _slug(kind: str) -> str:
-    return "_".join("".join(c if c.isascii() and c.isalnum() else " " for c in kind).split()) or "other"
+    """A kind of axis as part of a file name, another one for every kind."""
+    letters = (c if c.isascii() and c.isalnum() else "_" if c == " " else f"-{ord(c):x}" for c in kind)
+    return "".join(letters) or "none"
 
 
 @drawn
@@ -262,7 +268,7 @@ def gap_closed(effects: pd.DataFrame, config: Config) -> Picture:
     several = rows["group"].nunique() > 1
     for y, row in (lane for block in blocks for lane in block):
         if pd.isna(row.estimate):
-            _refusal(axes, y, f"{groups_of(row, config)}: {_short(row)}" if several else _short(row))
+            _beside(axes, y, f"{groups_of(row, config)}\n{_short(row)}" if several else _short(row))
         else:
             _interval(axes, y, row, PURPLE, "D")
             words = f"{share(row.estimate)} ({shares(row)})"
@@ -404,17 +410,25 @@ def _cells(axes: Axes, columns: list[pd.DataFrame], missing: pd.DataFrame, who: 
                 face, hatch = (MISSING_TINT, "////") if donor in alone else ("white", "xxxx")
                 axes.add_patch(Rectangle((j, i), 1, 1, facecolor=face, edgecolor="#888888", hatch=hatch, linewidth=0.3))
                 continue
-            value = values[i, j]
-            dark = np.isfinite(value) and abs(value) > 0.6 * most
-            words = mark + (
-                f"{value:.1f}".replace("-", "\N{MINUS SIGN}") if len(columns) <= MOST_NUMBERS and mark != "?" else ""
-            )
-            axes.text(
-                j + 0.5, i + 0.5, words, ha="center", va="center", fontsize=5, color="white" if dark else "#222222"
-            )
+            value = float(values[i, j])
+            words = mark + (_cell_words(value) if len(columns) <= MOST_NUMBERS else "")
+            colour = "white" if abs(value) > 0.6 * most else "#222222"
+            axes.text(j + 0.5, i + 0.5, words, ha="center", va="center", fontsize=5, color=colour)
     axes.set_xlim(0, len(columns))
     axes.set_ylim(len(who), 0)
     return image
+
+
+def _cell_words(value: float) -> str:
+    """A number of the map in as few characters as tell it: one decimal.
+
+    Examples
+    --------
+    >>> _cell_words(-2.14), _cell_words(0.52), _cell_words(-0.04), _cell_words(float("nan"))
+    ('−2.1', '0.5', '0', '')
+    """
+    rounded = round(value, 1)
+    return number(rounded, 2 if abs(rounded) >= 1 else 1)
 
 
 # ---- across assays and beside clinical values
@@ -480,7 +494,7 @@ def covariates(changes: pd.DataFrame, effects: pd.DataFrame, donors: pd.DataFram
     blocks = _parts(rows[rows["shown"].notna()])[: MOST_SCATTERS // max(len(values), 1)]
     if not values:
         return sentence_picture(name, "0 donors have both a change and a clinical value.", rows, PAGE_IN)
-    figure = Figure(figsize=(PAGE_IN, 1.5 * len(blocks) + 0.6), layout="constrained")
+    figure = Figure(figsize=(PAGE_IN, 1.3 * len(blocks) + 0.6), layout="constrained")
     panels = figure.subplots(len(blocks), len(values), squeeze=False, sharex="col", sharey="row")
     looks = group_looks(config)
     for part, row_of_panels in zip(blocks, panels, strict=True):
@@ -491,11 +505,14 @@ def covariates(changes: pd.DataFrame, effects: pd.DataFrame, donors: pd.DataFram
         row_of_panels[0].set_title(textwrap.shorten(title, 100, placeholder="…"), fontsize=7)
         row_of_panels[0].set_ylabel(f"Change, {CHANGE_UNIT.get(first.scale, first.unit)}", fontsize=6.5)
     for column, axes in zip(values, panels[-1], strict=True):
-        axes.set_xlabel(COVARIATES[column], fontsize=7)
+        axes.set_xlabel(GAS.get(column, COVARIATES[column]), fontsize=7)
+        if not (rows[column].dropna() % 1).any():
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     bounded = pd.concat(blocks)["mark"].ne("").any()
     marks = [_mark("v", "at most"), _mark("^", "at least")] if bounded else []
-    _legend(figure, [*_group_handles(pd.concat(blocks), config), *marks])
-    said = "; ".join(f"{_said(next(p.itertuples()), config)}, {len(p)} donors" for p in _parts(pd.concat(blocks), ROW))
+    seen = pd.concat(blocks)[lambda b: b[list(values)].notna().any(axis=1)]
+    _legend(figure, [*_group_handles(seen, config), *marks])
+    said = "; ".join(f"{_said(next(p.itertuples()), config)}, {len(p)} donors" for p in _parts(seen, ROW))
     spans = listed(
         [f"{COVARIATES[c]} from {number(float(v.min()))} to {number(float(v.max()))}" for c, v in values.items()]
     )

@@ -61,6 +61,11 @@ def arms_of(row: Any, config: Config) -> str:
     return f"{labels.get(row.treatment, row.treatment)}{against}"
 
 
+def difference_unit(unit: Any) -> str:
+    """Unit of a difference: that of percentages is the percentage point."""
+    return "" if not isinstance(unit, str) else "percentage points" if unit == "%" else unit
+
+
 def times_of(row: Any) -> str:
     """Hours of culture and minutes of the assay of a row, each after a comma; empty where there are none."""
     hours = "" if pd.isna(row.timepoint_h) else f", {row.timepoint_h:g} h"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.stats.concordance import COVARIATES
-from helpers.stats.labels import readout_of, readout_words
+from helpers.stats.labels import difference_unit, readout_of, readout_words
 from helpers.study.config import Config
 
 ROLES = ("primary", "secondary", "exploratory")
@@ -186,7 +186,7 @@ def axis_kind(row: Any) -> str:
     """
     if getattr(row, "ratio_kind", "") == "odds" and row.scale != "logit":
         return "detection"
-    return {"log2": "fold", "logit": "odds"}.get(row.scale, str(row.unit))
+    return {"log2": "fold", "logit": "odds"}.get(row.scale, difference_unit(row.unit))
 
 
 BASES = {"fold": 2.0, "odds": float(np.e), "detection": float(np.e)}

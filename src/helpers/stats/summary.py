@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from helpers.core.numbers import show, show_interval
-from helpers.stats.labels import comparison_of, groups_of, name_of
+from helpers.stats.labels import comparison_of, difference_unit, groups_of, name_of
 from helpers.stats.response import KEY, Direction, direction, leading, lots_used, of_role, rows_of, side
 from helpers.study.config import Config
 
@@ -126,7 +126,7 @@ def size(row: Any) -> str:
     value, low, high = (float("nan") if pd.isna(v) else float(v) for v in values)
     kind = RATIOS.get(row.ratio_kind, "")
     kind = f"ratio of {kind}s " if kind and row.contrast == "interaction" else f"{kind} " if kind else ""
-    unit = "" if ratio or not isinstance(row.unit, str) or not row.unit else f" {row.unit}"
+    unit = "" if ratio else f" {difference_unit(row.unit)}".rstrip()
     interval = f"{100 * row.ci_level:g} % interval {show_interval(low, high) or 'open on a side'}"
     pairs = "" if pd.isna(row.n_pairs) else f", {int(row.n_pairs)} {_many('donor', int(row.n_pairs))}"
     return f"{kind}{show(value)}{unit} ({interval}{pairs})"

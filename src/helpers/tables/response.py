@@ -10,7 +10,7 @@ import pandas as pd
 from helpers.core.numbers import show, show_interval, show_p
 from helpers.stats import response as computed
 from helpers.stats import summary as said
-from helpers.stats.labels import arms_of, comparison_of, groups_of, name_of
+from helpers.stats.labels import arms_of, comparison_of, difference_unit, groups_of, name_of
 from helpers.stats.response import leading, rows_of
 from helpers.study.config import Config
 from helpers.tables import words
@@ -151,7 +151,7 @@ def _base(row: Any) -> tuple[str, float]:
     """The word behind a row's numbers, and the base that takes them from the scale of analysis to a ratio, or 0."""
     kind = computed.axis_kind(row)
     word = {"fold": "fold", "odds": "odds", "detection": "odds of detection"}.get(kind)
-    return (word, computed.BASES[kind]) if word else (row.unit if isinstance(row.unit, str) else "", 0.0)
+    return (word, computed.BASES[kind]) if word else (difference_unit(row.unit), 0.0)
 
 
 def _amount(row: Any, value: Any) -> str:
