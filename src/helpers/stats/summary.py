@@ -5,6 +5,7 @@ A sentence follows sign and interval. No p decides what is said, and nothing is 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,7 @@ from helpers.stats.response import KEY, Direction, direction, leading, lots_used
 from helpers.study.config import Config
 
 MOST_SENTENCES = 12
+CONTROLS = "where this study's controls lie"
 RATIOS = {"fold": "fold change", "odds": "odds ratio"}
 FACTORS = {
     "run_id": "run",
@@ -45,7 +47,8 @@ def plain_summary(effects: pd.DataFrame, tally: pd.DataFrame, readouts: pd.DataF
     -------
     Sentences, a paragraph each; where there is nothing to say, a sentence that says so.
     """
-    said = [standing(effects, config), *changes(effects, config), gaps_closed(effects, config)]
+    said = [standing(effects, config), *headline(effects, config), *changes(effects, config)]
+    said.append(gaps_closed(effects, config))
     return [*said, differences(effects, config), stability(tally, config), *limits(effects, readouts, config)]
 
 
@@ -109,14 +112,33 @@ def change(row: Any, way: Direction, of_controls: bool = False) -> str:
     return f"{'higher' if sign > 0 else 'lower'}, {size(row)}{toward}"
 
 
-def _toward(way: Direction, sign: int) -> str:
+def headline(effects: pd.DataFrame, config: Config) -> list[str]:
+    """How many leading comparisons of each disease group leave no change out, and which way they point."""
+    rows = rows_of(effects, "msc_effect", leading(effects)[1])
+    said = []
+    for _, part in rows[rows["group"].isin(config.groups_of("disease"))].groupby("group", sort=False):
+        clear = [(r, side(r.ci_low, r.ci_high)) for r in part.itertuples()]
+        ways = Counter(_where(direction(effects, config, r), sign) for r, sign in clear if sign)
+        where = f": {listed([f'{n} {way}' for way, n in ways.items()])}" if ways else ""
+        n = ways.total()
+        said.append(
+            f"{groups_of(part.iloc[0], config)}: the interval leaves no change out in {n} of {len(part)} {_many('comparison', len(part))}{where}."
+        )
+    return said
+
+
+def _where(way: Direction, sign: int) -> str:
     if not way.way:
         return "with no known direction toward health"
     which = "toward" if (way.way == "up") == (sign > 0) else "away from"
-    if way.source == "own gap":
-        return f"{which} where this study's controls lie"
+    return f"{which} health as study.yaml states it" if way.source == "stated" else f"{which} {CONTROLS}"
+
+
+def _toward(way: Direction, sign: int) -> str:
+    if way.source != "stated":
+        return _where(way, sign)
     own = "agrees" if way.own == way.way else "points the other way" if way.own else "has no say"
-    return f"{which} health as study.yaml states it ({way.cited or 'no source given'}; this study's own gap {own})"
+    return f"{_where(way, sign)} ({way.cited or 'no source given'}; this study's own gap {own})"
 
 
 def size(row: Any) -> str:
@@ -147,7 +169,7 @@ def gaps_closed(effects: pd.DataFrame, config: Config) -> str:
     if len(refused):
         counts = pd.Series([_status(r) for r in refused.itertuples()]).value_counts()
         said.append(
-            f"No share is given in {len(refused)} {_many('comparison', len(refused))}: {', '.join(f'{n} {w}' for w, n in counts.items())}."
+            f"No share is given in {len(refused)} {_many('comparison', len(refused))} ({', '.join(f'{n} {w}' for w, n in counts.items())})."
         )
     return " ".join([*said, f"A share describes: {confounders(config)}."])
 
