@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import Rectangle
-from matplotlib.text import Text
 
 from helpers.analysis import Analysis, load_study
 from helpers.core.schemas import output_tables
@@ -220,7 +219,7 @@ def test_labels_of_any_kind_are_drawn_as_they_are(label: str) -> None:
     config = Config.from_settings(CONFIG.settings | {"readouts": readouts})
     (picture,) = draw.all_forests(effects({}), OWN, config)
     (tick,) = picture.figure.axes[0].get_yticklabels()
-    assert isinstance(tick, Text) and label in tick.get_text().replace("\n", "") or "x" * 30 in tick.get_text()
+    assert "".join(label.split()) in "".join(tick.get_text().split())
     assert label in picture.alt
     width = picture.figure.axes[0].get_position().width
     assert width > 0.3, "the label leaves room for the numbers"

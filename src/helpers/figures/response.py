@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -193,12 +194,17 @@ def all_forests(effects: pd.DataFrame, changes: pd.DataFrame, config: Config, ra
     rows = rows.assign(
         toward_health=[w.way for w in ways], source=[w.source for w in ways], cited=[w.cited for w in ways]
     )
+    given = rows[rows["estimate"].notna()]
+    there = set(zip(given["assay"], given["readout"], strict=True))
+    absent = [name_of(config, *n) for n in names if n not in there]
     rows = rows[rows.groupby(KEY, dropna=False, sort=False)["estimate"].transform("count") > 0]
     own = computed.marked(computed.changes_of(changes, names))
     kinds = pd.Series([computed.axis_kind(r) for r in rows.itertuples()], rows.index)
     # a refused row has no kind of its own: it stands with the other group of its comparison
     kinds = kinds.where(rows["estimate"].notna()).groupby([rows[k] for k in KEY], dropna=False).transform("first")
-    return [_forest(rows[kinds == kind], own, config, str(kind), role) for kind in dict.fromkeys(kinds)]
+    pictures = [_forest(rows[kinds == kind], own, config, str(kind), role) for kind in dict.fromkeys(kinds)]
+    more = f" Without any estimate, so in the table alone: {listed(absent)}." if absent else ""
+    return [replace(picture, caption=picture.caption + more) for picture in pictures]
 
 
 @drawn

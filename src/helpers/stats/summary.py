@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from helpers.core.numbers import show, show_interval
@@ -72,8 +73,8 @@ def standing(effects: pd.DataFrame, config: Config) -> str:
 
 
 def changes(effects: pd.DataFrame, config: Config) -> list[str]:
-    """The change of each leading readout, a sentence a comparison with every group in it."""
-    rows = rows_of(effects, "msc_effect", leading(effects)[1])
+    """The change of each leading readout, a sentence a comparison with every group in it; one for all unmeasured."""
+    rows, absent = _measured(effects)
     said = []
     for _, part in rows.groupby(KEY, sort=False, dropna=False):
         first = next(part.itertuples())
@@ -85,7 +86,19 @@ def changes(effects: pd.DataFrame, config: Config) -> list[str]:
             f"{name_of(config, first.assay, first.readout)}, {comparison_of(first, config)}: {'; '.join(each)}."
         )
     left = len(said) - MOST_SENTENCES
-    return said[:MOST_SENTENCES] + ([f"{left} more stand in the table of effects."] if left > 0 else [])
+    said = said[:MOST_SENTENCES] + ([f"{left} more stand in the table of effects."] if left > 0 else [])
+    named = listed([name_of(config, *name) for name in absent])
+    return [*said, *([f"No donor has the values that a change needs of {named}."] if absent else [])]
+
+
+def _measured(effects: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
+    """Rows of leading readouts of which somebody has a pair, and the readouts of which nobody has."""
+    _, names = leading(effects)
+    rows = rows_of(effects, "msc_effect", names)
+    known = rows["estimate"].notna() | (rows["n_pairs"].fillna(0) > 0)
+    there = set(zip(rows.loc[known, "assay"], rows.loc[known, "readout"], strict=True))
+    kept = [name in there for name in zip(rows["assay"], rows["readout"], strict=True)]
+    return rows[np.array(kept, dtype=bool)], [name for name in names if name not in there]
 
 
 def change(row: Any, way: Direction, of_controls: bool = False) -> str:
@@ -114,7 +127,7 @@ def change(row: Any, way: Direction, of_controls: bool = False) -> str:
 
 def headline(effects: pd.DataFrame, config: Config) -> list[str]:
     """How many leading comparisons of each disease group leave no change out, and which way they point."""
-    rows = rows_of(effects, "msc_effect", leading(effects)[1])
+    rows, _ = _measured(effects)
     said = []
     for _, part in rows[rows["group"].isin(config.groups_of("disease"))].groupby("group", sort=False):
         clear = [(r, side(r.ci_low, r.ci_high)) for r in part.itertuples()]
@@ -171,7 +184,7 @@ def gaps_closed(effects: pd.DataFrame, config: Config) -> str:
         said.append(
             f"No share is given in {len(refused)} {_many('comparison', len(refused))} ({', '.join(f'{n} {w}' for w, n in counts.items())})."
         )
-    return " ".join([*said, f"A share describes: {confounders(config)}."])
+    return " ".join([*said, *([f"A share describes: {confounders(config)}."] if each else [])])
 
 
 def share(value: Any) -> str:
