@@ -13,7 +13,7 @@ from helpers.core.schemas import output_tables
 from helpers.stats import response, summary
 from helpers.stats.change import donor_changes, pooled_sd
 from helpers.stats.effects import Effects
-from helpers.stats.planning import UNPARTED, planning
+from helpers.stats.planning import UNPARTED, planning, pooled_spread
 from helpers.study.config import Config
 
 NAN = float("nan")
@@ -530,3 +530,11 @@ def test_nothing_measured_is_said_in_sentences(make: Make, run: Run, config: Con
     said = said_of(make(names=("IL-6",)).iloc[:0], run, config)
     assert said.startswith("No readout was compared with and without MSC.")
     assert "nan" not in said.lower() and "none" not in said.lower()
+
+
+def test_spreads_are_pooled_by_the_wells_behind_them() -> None:
+    arms = pd.DataFrame({"n_cultures": [2, 3, 1], "n_assay_wells": [4, 9, 1]})
+    arms = arms.assign(sd_culture=[0.3, 0.6, 9.0], sd_assay=[0.1, 0.2, 9.0])
+    assert pooled_spread(arms, "sd_culture") == pytest.approx(np.sqrt((0.09 * 1 + 0.36 * 2) / 3))
+    assert pooled_spread(arms, "sd_assay") == pytest.approx(np.sqrt((0.01 * 2 + 0.04 * 6) / 8))
+    assert np.isnan(pooled_spread(arms.iloc[2:], "sd_culture"))
