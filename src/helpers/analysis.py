@@ -33,6 +33,8 @@ INFERRED = (
     "effects",
     "effects_sensitivity",
     "missing_pairs",
+    "donor_changes",
+    "planning",
     "responders",
     "concordance",
     "confounding",
@@ -488,16 +490,19 @@ def _statistics(study: Study, tables: dict[str, pd.DataFrame]) -> dict[str, pd.D
     """Effects with their companions; empty tables where nothing was measured."""
     from helpers.stats.effects import effects
     from helpers.stats.plan import Plan
+    from helpers.stats.planning import planning
     from helpers.stats.summary_table import readout_summaries
 
-    found = effects(
-        tables["readouts"], tables["cell_controls"], tables["donors_derived"], Plan.from_config(study.config)
-    )
+    plan = Plan.from_config(study.config)
+    found = effects(tables["readouts"], tables["cell_controls"], tables["donors_derived"], plan)
+    targets = {g.code: g.target_n for g in study.config.groups if g.target_n}
     return {
         "readout_summaries": readout_summaries(tables["readouts"]),
         "effects": found.effects,
         "effects_sensitivity": found.sensitivity,
         "missing_pairs": found.missing_pairs,
+        "donor_changes": found.donor_changes,
+        "planning": planning(found.donor_changes, tables["readouts"], targets, plan.level),
         "responders": found.responders,
         "concordance": found.concordance,
         "confounding": found.confounding,

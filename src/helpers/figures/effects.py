@@ -18,7 +18,8 @@ from helpers.core.numbers import show as number
 from helpers.core.numbers import show_interval
 from helpers.figures.base import Picture, drawn, sentence_picture
 from helpers.figures.style import COLUMN_IN, GREY, PAGE_IN, PURPLE, group_looks
-from helpers.figures.words import CONTRAST, SCALE_AXIS, STATUS_SHORT, readout_words
+from helpers.figures.words import CONTRAST, SCALE_AXIS, STATUS_SHORT
+from helpers.stats.labels import readout_words
 from helpers.stats.slices import on_scale
 from helpers.study.config import Condition, Config
 

@@ -34,6 +34,7 @@ CONTRAST = {
 SCALE_AXIS = {
     "fold": "Fold change",
     "odds": "Odds ratio",
+    "detection": "Odds ratio of detection",
     "log2": "log2 units",
     "logit": "logit units",
     "identity": "Difference, {unit}",
@@ -52,30 +53,10 @@ STATUS_SHORT = {
     "mixed_kits": "different kits",
     "wrong_scale": "wrong scale",
 }
-_MEASURES = {
-    "pct": "% positive",
-    "delta_mfi": "ΔMFI",
-    "pct_phagocytic": "% phagocytic",
-    "net_pct_phagocytic": "net % phagocytic",
-    "index_mean": "index (mean)",
-    "index_product": "index (product)",
-    "net_index": "net index",
-    "imfi": "iMFI",
-    "auc": "AUC",
-    "initial_rate": "initial rate",
-    "plateau": "plateau",
-}
-
-
-def readout_words(readout: str) -> str:
-    """Name a readout for people, from its name in the tables.
-
-    Examples
-    --------
-    >>> readout_words("bead|net_pct_phagocytic")
-    'bead, net % phagocytic'
-    >>> readout_words("IL-6")
-    'IL-6'
-    """
-    *where, measure = readout.split("|")
-    return ", ".join([*where, _MEASURES.get(measure, measure) if where else measure])
+HEALTH_SOURCE = {"stated": "study.yaml", "own gap": "own gap", "": "no direction\nknown"}
+HEALTH_CAPTION = (
+    "Tinted side and arrow: toward health, as study.yaml states it, or toward this study's controls (own gap) "
+    "where it states nothing and the interval of the gap leaves zero out."
+)
+ONE_MORE = {"donor": "one more donor", "culture": "one more culture an arm", "assay": "one more assay well a culture"}
+CHANGE_UNIT = {"log2": "log2 fold", "logit": "log odds"}

@@ -1,4 +1,4 @@
-"""Which donors changed more than measurement error: smallest detectable change and responders."""
+"""Each donor's own change, and which donors changed more than measurement error."""
 
 from __future__ import annotations
 
@@ -73,3 +73,44 @@ def responders(differences: pd.Series, smallest: float, level: float = 0.95) -> 
         names = ", ".join(sorted(map(str, differences.index[who])))
         rows.append((direction, k, n, k / n, float(interval.low), float(interval.high), names, LABEL))
     return pd.DataFrame(rows, columns=["direction", "k", "n", "share", "ci_low", "ci_high", "donors", "label"])
+
+
+def donor_changes(reference: pd.DataFrame, treatment: pd.DataFrame) -> pd.DataFrame:
+    """Change of every donor who has both arms, between the least and the largest that its bounds allow.
+
+    Parameters
+    ----------
+    reference, treatment
+        From `slices.arm`.
+
+    Returns
+    -------
+    donor_id, msc_lot_id (of the treated arm), change (missing where an arm is a bound), lower, upper (missing where
+    open).
+    """
+    both = reference.index.intersection(treatment.index)
+    r, t = reference.loc[both], treatment.loc[both]
+    lower, upper = (t[a].to_numpy(float) - r[b].to_numpy(float) for a, b in (("lower", "upper"), ("upper", "lower")))
+    lots = t["msc_lot_id"].to_numpy() if "msc_lot_id" in t else None
+    found = pd.DataFrame({"donor_id": both.astype(str), "msc_lot_id": lots, "lower": lower, "upper": upper})
+    found["change"] = found["lower"].where(found["lower"] == found["upper"])
+    return found.replace({"lower": -np.inf, "upper": np.inf}, np.nan)
+
+
+def pooled_sd(changes: pd.DataFrame, comparison: list[str]) -> pd.Series:
+    """SD of the observed changes within groups, pooled over the groups of a comparison; missing without spread.
+
+    Parameters
+    ----------
+    changes
+        group, change (missing where bounded), and the columns of `comparison`.
+    comparison
+        Columns that make a comparison, whose groups are pooled: one colour then means the same in each group.
+    """
+    known = changes[changes["change"].notna()]
+    centred = known["change"] - known.groupby([*comparison, "group"], dropna=False)["change"].transform("mean")
+    rows = known.assign(square=centred**2).groupby(comparison, dropna=False)
+    df = (rows["group"].transform("size") - rows["group"].transform("nunique")).astype("float64")
+    sd = np.sqrt(rows["square"].transform("sum") / df.where(df > 0))
+    by = changes.assign(sd=sd.where(sd > 0)).groupby(comparison, dropna=False)["sd"]
+    return by.transform("first").astype("float64")

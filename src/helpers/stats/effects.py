@@ -20,7 +20,7 @@ from helpers.stats.compare import Comparison
 from helpers.stats.coverage import shortfall
 from helpers.stats.estimate import NAN, Estimate, NotEstimable, attempted
 from helpers.stats.plan import PAIRED, Contrast, Plan, family_of
-from helpers.stats.slices import Arms, plain, same_unit
+from helpers.stats.slices import Arms, plain, same_kit, same_unit
 
 ACROSS_GROUPS = ("group_gap", "gap_closed", "interaction")
 WITH_MSC = ("msc_effect", "interaction", "gap_closed", "beyond_additive", "trend")
@@ -43,6 +43,7 @@ class Effects:
     effects: pd.DataFrame
     sensitivity: pd.DataFrame
     missing_pairs: pd.DataFrame
+    donor_changes: pd.DataFrame
     responders: pd.DataFrame
     concordance: pd.DataFrame
     confounding: pd.DataFrame
@@ -146,6 +147,7 @@ def effects(readouts: pd.DataFrame, cell_controls: pd.DataFrame, donors: pd.Data
         _typed(table, "effects"),
         _typed(pd.DataFrame(lines, columns=output_tables()["effects_sensitivity"].columns), "effects_sensitivity"),
         _typed(_missing_pairs(one for one, _, _ in made), "missing_pairs"),
+        _typed(_donor_changes(one for one, _, _ in made), "donor_changes"),
         _typed(_responders(made, plan), "responders"),
         _typed(_concordance(made, donors, plan), "concordance"),
         _typed(_confounding(readouts, donors, plan), "confounding"),
@@ -637,6 +639,27 @@ def _known_values(one: _Slice, condition: str) -> pd.Series:
         return one.readings.arms.of(condition, one.contrast.group)["value"]
     except NotEstimable:
         return pd.Series(np.nan, sorted(set(one.raw.loc[one.raw["condition"] == condition, "donor_id"])))
+
+
+def _donor_changes(slices: Iterable[_Slice]) -> pd.DataFrame:
+    """Each donor's change in every paired comparison whose arms may be compared, by the arms that it is made of."""
+    columns, parts = output_tables()["donor_changes"].columns, []
+    for one in slices:
+        if one.contrast.name not in PAIRED or one.raw.empty:
+            continue
+        try:
+            same_unit(one.raw)
+            arms = [
+                one.readings.arms.of(c, one.contrast.group) for c in (one.contrast.reference, one.contrast.treatment)
+            ]
+            same_kit(*arms)
+        except NotEstimable:
+            continue
+        found = change.donor_changes(*arms)
+        parts.append(found.assign(**{k: v for k, v in one.key.items() if k in columns and k not in found}))
+    table = _columns([p for p in parts if len(p)], columns).reset_index(drop=True)
+    keys = ["assay", "readout", "visit", "treatment", "reference", "timepoint_h", "assay_minutes"]
+    return table.assign(sd_donors=change.pooled_sd(table, keys)) if len(table) else table
 
 
 def _responders(made: list[_Made], plan: Plan) -> pd.DataFrame:

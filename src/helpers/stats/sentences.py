@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from helpers.core.numbers import show, show_interval, show_p
+from helpers.stats.labels import arms_of, comparison_of, groups_of, times_of
 from helpers.study.config import Config
 
 MOST_NAMED = 6
@@ -67,9 +68,8 @@ def primary_changes(effects: pd.DataFrame, config: Config) -> list[str]:
         first = part.iloc[0]
         if (part["status"] == "no_data").all():
             continue  # a treatment that this readout was never measured under
-        against = f"{labels.get(first['treatment'], first['treatment'])} against {labels.get(first['reference'], first['reference'])}"
         each = "; ".join(f"{labels.get(r['group'], r['group'])} {_size(r)}" for _, r in part.iterrows())
-        said.append(f"{first['readout']}, {against}{_at(first)}: {each}.")
+        said.append(f"{first['readout']}, {comparison_of(first, config)}: {each}.")
     return said
 
 
@@ -86,15 +86,12 @@ def _size(row: Any) -> str:
     return f"{kind}{show(value)}{unit} ({show_interval(low, high)}{pairs})"
 
 
-def _at(row: Any) -> str:
-    hours = "" if pd.isna(row["timepoint_h"]) else f", {row['timepoint_h']:g} h"
-    return hours + ("" if pd.isna(row["assay_minutes"]) else f", {row['assay_minutes']:g} min")
-
-
 def _paragraph(part: pd.DataFrame, config: Config, contrast: str) -> list[str]:
     first = part.iloc[0]
     given = part[part["estimate"].notna()]
-    said = [f"{_what(first, config)}: {len(given)} of {len(part)} readouts have an estimate{_pairs(given)}."]
+    said = [
+        f"{arms_of(first, config)}, {groups_of(first, config)}{times_of(first)}: {len(given)} of {len(part)} readouts have an estimate{_pairs(given)}."
+    ]
     called = given[given["p_adjusted"] <= config.settings["alpha"]].sort_values("p_adjusted", kind="stable")
     sizes = part.loc[part["p"].notna(), "family_size"].dropna()
     if len(called):
@@ -133,24 +130,9 @@ def _unmeasured(rows: list[Any], config: Config) -> list[str]:
     """One sentence for all comparisons without any value, arm by arm; none where all have some."""
     arms: dict[str, list[str]] = {}
     for row in rows:
-        arms.setdefault(_arms(row, config), []).append(f"{_groups(row, config)}{_at(row)}")
+        arms.setdefault(arms_of(row, config), []).append(f"{groups_of(row, config)}{times_of(row)}")
     named = "; ".join(f"{what} ({'; '.join(dict.fromkeys(where))})" for what, where in arms.items())
     return [f"No donor has the values for these comparisons, so no readout has an estimate: {named}."] if named else []
-
-
-def _what(row: Any, config: Config) -> str:
-    return f"{_arms(row, config)}, {_groups(row, config)}{_at(row)}"
-
-
-def _arms(row: Any, config: Config) -> str:
-    labels = {c.code: c.label for c in config.conditions}
-    against = f" against {labels.get(row['reference'], row['reference'])}" if row["reference"] else ""
-    return f"{labels.get(row['treatment'], row['treatment'])}{against}"
-
-
-def _groups(row: Any, config: Config) -> str:
-    labels = {g.code: g.label for g in config.groups}
-    return " − ".join(labels.get(g.strip(), g.strip()) for g in str(row["group"]).split("\N{MINUS SIGN}"))
 
 
 def _pairs(given: pd.DataFrame) -> str:

@@ -62,3 +62,84 @@ QC: dict[str, str] = {
     "background_gap_exceeds_signal": "backgrounds differ by more than the signal",
 }
 """Flags of the assays for readers; others are shown by their code."""
+
+WAYS = {"up": "▲ higher", "down": "▼ lower", "": "not known"}
+SOURCES = {"stated": "study.yaml", "own gap": "this study's own gap", "": ""}
+STATED_BY = {"plan": "dated and hashed plan", "declared": "the user", "no": "no plan"}
+SCALES = {"log2": "fold change", "logit": "odds ratio", "identity": "difference"}
+SCENARIOS = {
+    "observed": "as observed",
+    "planned": "as planned",
+    "doubled": "twice as many",
+    "donor": "one more donor",
+    "culture": "one more culture an arm",
+    "assay": "one more assay well a culture",
+}
+COMPARED = {"readout": "Readout", "group": "Group", "comparison": "Comparison"}
+ROLE_COLUMNS = {
+    "readout": "Readout",
+    "assay": "Assay",
+    "role": "Role",
+    "stated": "Role stated by",
+    "scale": "Scale",
+    "way": "Toward health",
+    "source": "Source",
+    "own": "Own gap",
+}
+CHANGE_COLUMNS = COMPARED | {
+    "n": "Donors\npairs",
+    "effect": "Effect",
+    "interval": "Interval",
+    "way": "Toward health",
+    "left_out": "One donor left out",
+    "p": "p",
+    "p_adjusted": "Adjusted p",
+    "family_size": "Family",
+    "status": "Status and note",
+}
+GAP_COLUMNS = COMPARED | {"share": "Share closed", "interval": "Interval", "status": "Status and note"}
+CONFOUNDER_COLUMNS = {
+    "factor": "Factor",
+    "assay": "Assay",
+    "n_disease_levels": "Levels\ndisease",
+    "n_control_levels": "Levels\ncontrol",
+    "n_shared": "Levels\nshared",
+    "status": "Status",
+}
+RESPONDER_COLUMNS = COMPARED | {
+    "direction": "Change",
+    "health": "Toward health",
+    "count": "Donors",
+    "interval": "Interval\n%",
+    "smallest": "Smallest detectable change",
+    "donors": "Who",
+    "note": "Note",
+}
+TALLY_COLUMNS = COMPARED | {
+    "effect": "Effect",
+    "range": "Range of other analyses",
+    "sign": "Same sign",
+    "side": "Interval on the same side",
+    "one_donor": "Sign turns without one donor",
+    "differs": "Which differ",
+}
+CORRELATION_COLUMNS = {
+    "group": "Group",
+    "comparison": "Comparison",
+    "first": "First",
+    "second": "Second",
+    "n": "Donors",
+    "rho": "Rank correlation",
+    "interval": "Interval",
+    "critical": "Not told from none\nbelow",
+    "note": "Note",
+}
+LOT_COLUMNS = COMPARED | {"lot": "MSC lot", "n": "Donors", "effect": "Effect", "interval": "Interval"}
+PLANNING_COLUMNS = COMPARED | {
+    "scenario": "Scenario",
+    "design": "Donors × cultures × wells",
+    "share": "Share of the variance\n%",
+    "half": "Half-width",
+    "found": "Found by 80 %",
+    "note": "Note",
+}
