@@ -20,7 +20,7 @@ from helpers.figures.base import Picture, drawn, sentence_picture
 from helpers.figures.effects import drawn_values, value_ticks
 from helpers.figures.phenotype import gating_strategy
 from helpers.figures.style import GREY, ORANGE, PAGE_IN
-from helpers.figures.words import readout_words
+from helpers.stats.labels import readout_words
 from helpers.study.config import Condition, Config
 
 ACROSS, MOST_PANELS = 5, 15

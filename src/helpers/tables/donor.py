@@ -11,7 +11,7 @@ from helpers.analysis import DonorPart
 from helpers.assays.steps import from_scale, to_scale
 from helpers.core.numbers import show
 from helpers.core.problems import problems_table
-from helpers.figures.words import readout_words
+from helpers.stats.labels import readout_words
 from helpers.tables.base import TableView, show_table
 from helpers.tables.cohort import problems_view, reading_words
 from helpers.tables.words import BANDS, QC, TABLE_ONE_LABELS
