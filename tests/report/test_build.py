@@ -40,6 +40,7 @@ def contents(out: Path) -> dict[str, bytes]:
 def no_notebooks(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of what surrounds the notebooks."""
     monkeypatch.setattr(build, "study_notebooks", dict)
+    monkeypatch.setattr(build, "page_keys", lambda data: {})
 
 
 # ---- what is in it
@@ -156,7 +157,12 @@ def test_a_second_report_computes_and_writes_nothing_again(
     def again(*_: object, **__: object) -> None:
         raise AssertionError("computed again")
 
-    for room, work in ((analysis, "_all_tables"), (notebooks, "_execute"), (build, "workbook_bytes")):
+    for room, work in (
+        (analysis, "_statistics"),
+        (analysis, "_cohort"),
+        (notebooks, "_execute"),
+        (build, "workbook_bytes"),
+    ):
         monkeypatch.setattr(room, work, again)
     before = {p: p.stat().st_mtime_ns for p in report.rglob("*") if p.is_file()}
     first = contents(report)

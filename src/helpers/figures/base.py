@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -51,6 +51,7 @@ class Picture:
     alt: str
     caption: str
     data: pd.DataFrame
+    _made: dict[tuple[str, int], bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def image(self, kind: str, dpi: int = SCREEN_DPI) -> bytes:
         """The figure as ``png``, ``svg`` or ``pdf``, the same bytes for the same figure.
@@ -63,13 +64,22 @@ class Picture:
             Dots an inch, for png.
         """
         metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
-        out = io.BytesIO()
-        with styled():
-            self.figure.savefig(out, format=kind, dpi=dpi, metadata=metadata)
-        return out.getvalue()
+        if (kind, dpi) not in self._made:
+            out = io.BytesIO()
+            with styled():
+                self.figure.savefig(out, format=kind, dpi=dpi, metadata=metadata)
+            self._made[kind, dpi] = out.getvalue()
+        return self._made[kind, dpi]
+
+    def _for_screen(self) -> bytes:
+        """An image for the notebook; where the one for print was made, that one made smaller, which is quicker."""
+        printed = self._made.get(("png", PRINT_DPI))
+        return _few_colours(
+            self.image("png") if printed is None else printed, 1 if printed is None else PRINT_DPI / SCREEN_DPI
+        )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
-        png = base64.b64encode(_few_colours(self.image("png"))).decode("ascii")
+        png = base64.b64encode(self._for_screen()).decode("ascii")
         return {"image/png": png, "text/plain": self.alt}, {
             "image/png": {"alt": self.alt},
             "apap": {
@@ -83,12 +93,15 @@ class Picture:
         return self.alt
 
 
-def _few_colours(png: bytes) -> bytes:
+def _few_colours(png: bytes, smaller: float) -> bytes:
     """A screen image in 64 colours: a quarter of the size, so that stored notebooks stay small."""
     from PIL import Image
 
     out = io.BytesIO()
-    Image.open(io.BytesIO(png)).convert("RGB").quantize(64).save(out, "PNG", optimize=True)
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    if smaller > 1:
+        image = image.resize((round(image.width / smaller), round(image.height / smaller)), Image.Resampling.BOX)
+    image.quantize(64).save(out, "PNG", optimize=True)
     return out.getvalue()
 
 
