@@ -345,12 +345,14 @@ def hostile_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path
     from conftest import SMALL_TABLES, STUDY_YAML
 
     root = tmp_path_factory.mktemp("hostile")
-    study = root / 'a "); import os; os.mkdir("pwned")\n\'\'\'"""# {study} $(touch pwned)'
+    study = root / 'a "); import os; os.mkdir("pwned")\n\'\'\'"""# {study} $(touch pwned) 张'
     study.mkdir()
     (study / "study.yaml").write_text(STUDY_YAML, encoding="utf-8")
     for name, text in SMALL_TABLES.items():
         (study / name).write_text(text, encoding="utf-8")
-    (study / "deviations.csv").write_text("entity,entity_id,code,rule,unblinded\nculture,C01,excluded,x,no\n")
+    (study / "deviations.csv").write_text(
+        "entity,entity_id,code,decision,decided_before_unblinding,rule\nculture,C01,other,keep,yes,x\n"
+    )
     where = spread(study, SCRIPT)
     assert {("study.yaml", "aPAP"), ("study.yaml", "AM + MSC"), ("donors", "comment")} <= where, where
     assert build_report(study, root / "out").failed == {}
@@ -375,7 +377,9 @@ def test_the_name_of_a_folder_is_data_to_a_notebook(hostile_report: tuple[Path, 
         assert len(cells) == 1
         body = ast.parse("".join(cells[0]["source"])).body
         assert all(isinstance(s, ast.Assign) and isinstance(s.value, ast.Constant) for s in body)
-        assert study.parent.name not in text and "pwned" not in text, "the report names no place of this machine"
+        assert not any(word in text for word in (study.parent.name, "pwned", "张", "5f20")), (
+            "the report names no place of this machine"
+        )
     assert not list(out.rglob("pwned")) and not Path("pwned").exists()
 
 
