@@ -13,7 +13,7 @@ import pickle
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -307,8 +307,8 @@ class _Tags(HTMLParser):
         self.inside = ""
 
 
-def spread(study: Path, mark: str) -> set[tuple[str, str]]:
-    """Write a text into every text cell and setting that takes it; returns where it is now."""
+def spread(study: Path, mark: str, tables: Sequence[str] = tuple(input_tables())) -> set[tuple[str, str]]:
+    """Write a text into every text cell of tables and every setting that takes it; returns where it is now."""
     usual = {p for p in check_study(study) if p.severity in ("error", "quarantine")}
     taken = set()
 
@@ -320,7 +320,8 @@ def spread(study: Path, mark: str) -> set[tuple[str, str]]:
         path.write_text(before, encoding="utf-8")
         return False
 
-    for name, schema in input_tables().items():
+    for name in tables:
+        schema = input_tables()[name]
         path = study / f"{name}.csv"
         for field in schema.fields if path.exists() else ():
             if field.type != "string" or field.codes:
@@ -387,7 +388,7 @@ def test_no_table_of_a_report_holds_a_formula(
     small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("helpers.report.build.study_notebooks", dict)
-    where = spread(small_study, FORMULA)
+    where = spread(small_study, FORMULA, ["donors", "msc_lots", "measurements"])
     assert {("study.yaml", "aPAP"), ("donors", "comment")} <= where
     build_report(small_study, tmp_path / "out")
     for path in (tmp_path / "out").rglob("*.csv"):

@@ -50,14 +50,11 @@ class _Extent:
         filled = {(letters, digits) for letters, digits, empty in placed if not empty}
         self.column = max([self.column, *(column_number(x) for x in {a for a, _ in filled})])
         self.row = max([self.row, *map(int, {b for _, b in filled})])
-        first, *others = _ROW.split(piece)
-        self.run += len(_CELL.findall(first))
-        self.longest = max(self.longest, self.run)
-        for part in others:
-            self.run = len(_CELL.findall(part))
-            self.longest = max(self.longest, self.run)
+        first, *others = (len(_CELL.findall(part)) for part in _ROW.split(piece))
+        self.longest = max(self.longest, self.run + first, *others)
+        self.run = others[-1] if others else self.run + first
         self.rows += len(others)
-        if self.loose or len(_CELL.findall(piece)) != len(placed):
+        if self.loose or first + sum(others) != len(placed):
             # cells that do not begin with their place: it is counted, or stands among the other attributes
             self.loose = True
         for letters, digits in set(_ANY_PLACE.findall(piece)) if self.loose else ():
@@ -104,7 +101,7 @@ def package_problem(data: bytes, file: str) -> Problem | None:
 
 def _seen(data: bytes) -> tuple[str, ...] | None:
     """Code, sentence, what to do, and what was found and expected."""
-    bomb = "This workbook unpacks to far more than a study table can hold."
+    bomb = "This workbook unpacks to far more than a table can hold."
     fewer = "Delete unused rows and columns, or save as CSV."
     if data.count(b"PK\x01\x02") > MOST_PARTS:  # before a list of them is made
         return "zip-bomb", "This workbook has far too many parts.", fewer, "", f"at most {MOST_PARTS:,} parts"
@@ -132,7 +129,7 @@ def _seen(data: bytes) -> tuple[str, ...] | None:
             raise zipfile.BadZipFile("a part is shorter than stated")
         whole, cells = whole + size, cells + extent.cells
         if cells > MOST_CELLS:
-            said = "The last filled cells of this workbook lie so far out that it is far too large for a study table."
+            said = "The last filled cells of this workbook lie so far out that it is far too large to be read."
             fix = "Delete unused rows and columns, and look for a stray cell far right or far down (Ctrl+End)."
             return "too-large", said, fix, f"{cells:,} cells", f"at most {MOST_CELLS:,} cells from A1 to the last one"
     return None
