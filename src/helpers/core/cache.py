@@ -6,7 +6,8 @@ room, of data_schema/, of Python and of the installed packages, so that code of 
 answer, and a changed caption does not throw away what the readers did.
 
 The cache root lies outside every study, belongs to its owner alone (0700) and is the trust boundary: a
-pickle in it is believed.
+pickle in it is believed, and a pickle can run anything. So a root that came with a study, belongs to someone
+else or could be written by others is not used at all.
 """
 
 from __future__ import annotations
@@ -147,7 +148,30 @@ def remember(room: str, ignore: tuple[str, ...] = ()) -> Callable[[Callable[P, R
 def _memory(room: str, root: Path):  # type: ignore[no-untyped-def]  # joblib has no types
     from joblib import Memory
 
-    root.mkdir(parents=True, exist_ok=True)
+    if why := _distrusted(root):
+        raise PermissionError(why)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
     if os.name == "posix":
         root.chmod(0o700)
     return Memory(root / room / code_digest(room)[:32], verbose=0)
+
+
+@functools.cache
+def _distrusted(root: Path) -> str:
+    """Why nothing in a cache root may be believed, said once; empty where it may."""
+    place = root.resolve()
+    why = ""
+    if any((folder / "study.yaml").exists() for folder in (place, *place.parents)):
+        why = "it lies in a study folder, which may come from someone else"
+    elif os.name == "posix" and place.is_dir():
+        state = place.stat()
+        if state.st_uid != os.geteuid():
+            why = "it belongs to another user"
+        elif state.st_mode & 0o022 and any(place.iterdir()):
+            why = "other users could write into it"
+    if why:
+        log.warning(
+            "The cache folder is not used, and everything is computed again: %s. Set APAP_CACHE to a folder of your own.",
+            why,
+        )
+    return why

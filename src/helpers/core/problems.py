@@ -22,6 +22,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "quarantine", "warning", "repaired"
 aside and the rest goes on. warning: look at it. repaired: read as meant, and said."""
 
 _LONGEST_QUOTE = 60
+_LONGEST_HEADING = 200
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,9 @@ class Problem:
             text = getattr(self, name)
             kind, _, code = text.partition(" ")
             text = f"file {privacy.alias(code)}" if (name, kind) == ("entity", "file") else privacy.mask(text)
-            if name == "found" and len(text) > _LONGEST_QUOTE:
-                text = text[: _LONGEST_QUOTE - 1] + "…"
+            longest = {"found": _LONGEST_QUOTE, "sheet": _LONGEST_HEADING, "column": _LONGEST_HEADING}.get(name)
+            if longest and len(text) > longest:
+                text = text[: longest - 1] + "…"
             object.__setattr__(self, name, text)
 
     def place(self) -> str:

@@ -21,8 +21,9 @@ from itertools import pairwise
 from typing import Any
 
 from helpers.core.problems import Problem, Refused, Severity
+from helpers.readers.bounds import MOST_BYTES, package_problem
 from helpers.readers.plate import ANALYTES, CURVES, STANDARDS, WELLS, Plate, concentration, frame, number, role_of
-from helpers.readers.sheets import _SPACES, MOST_BYTES, MOST_COLUMNS, _bomb, _cell_text, _error_cells, _letter
+from helpers.readers.sheets import _SPACES, MOST_COLUMNS, _cell_text, _error_cells, _letter
 
 Cells = Sequence[object]
 Sheets = Mapping[str, Sequence[Cells]]
@@ -319,7 +320,7 @@ def workbook_values(data: bytes, file: str) -> tuple[dict[str, list[list[object]
     """
     if len(data) > MOST_BYTES:
         raise _refused([_problem("too-large")], file)
-    if bomb := _bomb(data, file):
+    if bomb := package_problem(data, file):
         raise Refused([bomb])
     code = _CHILD.format(memory=_MOST_MEMORY, cells=MOST_CELLS)
     command = [sys.executable, "-P", "-c", code]  # -P: no module is taken from the folder the user works in

@@ -12,10 +12,12 @@ from pathlib import Path
 import pandas as pd
 
 from helpers.core.problems import Problem, Refused
-from helpers.readers.sheets import is_office_file, read_workbook
+from helpers.readers.sheets import MOST_COLUMNS, is_office_file, read_workbook
 from helpers.readers.text import decode_instrument
 
 MOST_BYTES = 50_000_000
+MOST_CELLS = 5_000_000
+"""Fluorescence of single cells, a sample a column, is the longest of these tables."""
 COLUMNS = ("row", "sample", "gate", "statistic", "channel", "value", "unit")
 _STATISTICS = {
     "count": "count",
@@ -144,7 +146,14 @@ def table_lines(path: Path, file: str) -> list[list[tuple[int, list[str]]]]:
     delimiter = _delimiter(decoded.text)
     try:
         reader = csv.reader(io.StringIO(decoded.text, newline=""), delimiter=delimiter)
-        lines = [(reader.line_num, [c.strip(" \u00a0\ufeff") for c in line]) for line in reader]
+        lines, cells = [], 0
+        for line in reader:
+            cells += len(line)
+            if len(line) > MOST_COLUMNS or cells > MOST_CELLS:
+                message = "The table is far too large for an export of statistics."
+                limit = f"at most {MOST_COLUMNS:,} columns and {MOST_CELLS:,} cells"
+                raise Refused([_wrong("too-large", message, file, reader.line_num, limit)])
+            lines.append((reader.line_num, [c.strip(" \u00a0\ufeff") for c in line]))
     except csv.Error:
         raise Refused([_wrong("not-csv", "The file cannot be read as a table.", file)]) from None
     return [[(n, line) for n, line in lines if any(line)]]
@@ -176,8 +185,8 @@ def _text(value: object) -> str:
     return f"{value:.15g}" if isinstance(value, float) else str(value).strip(" \u00a0")
 
 
-def _wrong(code: str, message: str, file: str) -> Problem:
-    return Problem("error", code, message, "Export the table again as CSV.", file=file)
+def _wrong(code: str, message: str, file: str, row: int | None = None, expected: str = "") -> Problem:
+    return Problem("error", code, message, "Export the table again as CSV.", file=file, row=row, expected=expected)
 
 
 def number_of(text: str) -> tuple[float, str] | None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from helpers.core.problems import Problem, Refused, has_errors
+from helpers.readers.bounds import MOST_BYTES
 from helpers.readers.plate import Plate
-from helpers.readers.sheets import MOST_BYTES
 from helpers.readers.text import decode_instrument
 
 LAYOUTS = {

@@ -23,9 +23,10 @@ from typing import Any
 import pandas as pd
 
 from helpers.core.problems import Problem, Severity
+from helpers.readers.bounds import MOST_BYTES, MOST_CELLS, column_number, package_problem
 from helpers.readers.text import decode
 
-MOST_BYTES, MOST_COLUMNS, MOST_ROWS = 200_000_000, 2_000, 2_000_000
+MOST_COLUMNS, MOST_ROWS = 2_000, 2_000_000
 _SPACES = "\u00a0\u2007\u202f\u200b\u200c\u200d\u2060\ufeff\u3000 \t\r\n"
 _ERROR_CELL = re.compile(
     rb'<c\b[^>]*?\br="([A-Z]{1,3}\d{1,7})"[^>]*?\bt="e"[^>]*>(?:<f[^>]*>[^<]*</f>|<f[^>]*/>)?<v>([^<]{1,20})</v>'
@@ -213,16 +214,17 @@ def _delimiter(text: str) -> str:
 def _split(grid: _Grid, text: str, delimiter: str, skipped: int) -> None:
     csv.field_size_limit(10_000_000)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=False)
-    before = 0
+    before = cells = 0
     try:
         for record in reader:
-            if len(grid.lines) > MOST_ROWS or len(record) > MOST_COLUMNS:
+            cells += len(record)
+            if len(grid.lines) > MOST_ROWS or len(record) > MOST_COLUMNS or cells > MOST_CELLS:
                 grid.say(
                     "error",
                     "too-large",
                     "This table is far too large for a study table.",
                     "Check that it is the right file.",
-                    expected=f"at most {MOST_ROWS:,} rows and {MOST_COLUMNS:,} columns",
+                    expected=f"at most {MOST_ROWS:,} rows, {MOST_COLUMNS:,} columns and {MOST_CELLS:,} cells",
                 )
                 return
             grid.lines.append(record)
@@ -265,7 +267,7 @@ def read_workbook(data: bytes, file: str) -> tuple[list[RawTable], list[Problem]
     -------
     Sheets, and what is wrong with the workbook as a whole.
     """
-    refused = _bomb(data, file)
+    refused = package_problem(data, file)
     if refused:
         return [], [refused]
     import python_calamine
@@ -350,32 +352,6 @@ def read_workbook(data: bytes, file: str) -> tuple[list[RawTable], list[Problem]
     return tables, problems
 
 
-def _bomb(data: bytes, file: str) -> Problem | None:
-    if not data.startswith(b"PK"):
-        return None
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            sizes = [(i.file_size, i.compress_size) for i in archive.infolist()]
-    except (zipfile.BadZipFile, ValueError, OverflowError, OSError, NotImplementedError):
-        return Problem(
-            "error",
-            "damaged-workbook",
-            "This workbook cannot be opened; it is damaged or cut off.",
-            "Copy or save it again.",
-            file=file,
-        )
-    whole, packed = sum(s for s, _ in sizes), sum(c for _, c in sizes)
-    if whole > MOST_BYTES or (whole > 20_000_000 and whole > 200 * max(packed, 1)):
-        return Problem(
-            "error",
-            "zip-bomb",
-            "This workbook unpacks to far more than a study table can hold.",
-            "Delete unused rows and columns, or save as CSV.",
-            file=file,
-        )
-    return None
-
-
 def _error_cells(data: bytes) -> dict[str, dict[tuple[int, int], str]]:
     """Cells of an .xlsx workbook that hold an Excel error, by sheet; calamine itself reads them as empty."""
     if not data.startswith(b"PK"):
@@ -403,10 +379,7 @@ def _error_cells(data: bytes) -> dict[str, dict[tuple[int, int], str]]:
 def _position(reference: bytes) -> tuple[int, int]:
     """Row and column from 0 of a cell such as ``AB12``."""
     letters = reference.rstrip(b"0123456789")
-    column = 0
-    for letter in letters:
-        column = column * 26 + letter - 64
-    return int(reference[len(letters) :]) - 1, column - 1
+    return int(reference[len(letters) :]) - 1, column_number(letters) - 1
 
 
 def _sheet_grid(file: str, name: str, values: Sequence[Sequence[object]]) -> _Grid:
@@ -540,16 +513,16 @@ def _table(grid: _Grid) -> RawTable:
     headings = _headings(grid, start)
     kept = [i for i in range(start + 1, len(grid.lines)) if any(c.strip(_SPACES) for c in grid.lines[i])]
     if kept and len(kept) < kept[-1] - start:
+        filled = set(kept)
         grid.say(
             "repaired",
             "empty-rows",
             "Empty rows stand between the records; skipped.",
             "Nothing to do.",
-            row=grid.numbers[next(i for i in range(start + 1, kept[-1]) if i not in set(kept))],
+            row=grid.numbers[next(i for i in range(start + 1, kept[-1]) if i not in filled)],
         )
     width = len(grid.lines[start])
-    for i in kept:
-        _fit(grid, i, width)
+    _fit(grid, kept, width)
     columns = {
         name: [_clean(grid.lines[i][j]) if j < len(grid.lines[i]) else "" for i in kept] for name, j in headings.items()
     }
@@ -615,27 +588,30 @@ def _headings(grid: _Grid, start: int) -> dict[str, int]:
     return found
 
 
-def _fit(grid: _Grid, i: int, width: int) -> None:
+def _fit(grid: _Grid, kept: Sequence[int], width: int) -> None:
     """A record may be shorter than the headings or have empty cells behind them, but no data there."""
-    line = grid.lines[i]
-    if any(c.strip(_SPACES) for c in line[width:]):
-        grid.say(
-            "error",
-            "long-row",
-            "This row has more cells than there are headings.",
-            "Look for a separator or a comma inside a value; put such a value into quotation marks.",
-            row=grid.numbers[i],
-            found=str(len(line)),
-            expected=f"{width} cells",
-        )
-    elif len(line) < width and not any(p.code == "short-row" for p in grid.problems):
-        grid.say(
-            "repaired",
-            "short-row",
-            "Rows have fewer cells than there are headings; the last cells are taken as empty.",
-            "Nothing to do.",
-            row=grid.numbers[i],
-        )
+    short = False
+    for i in kept:
+        line = grid.lines[i]
+        if any(c.strip(_SPACES) for c in line[width:]):
+            grid.say(
+                "error",
+                "long-row",
+                "This row has more cells than there are headings.",
+                "Look for a separator or a comma inside a value; put such a value into quotation marks.",
+                row=grid.numbers[i],
+                found=str(len(line)),
+                expected=f"{width} cells",
+            )
+        elif len(line) < width and not short:
+            short = True
+            grid.say(
+                "repaired",
+                "short-row",
+                "Rows have fewer cells than there are headings; the last cells are taken as empty.",
+                "Nothing to do.",
+                row=grid.numbers[i],
+            )
 
 
 def _clean_heading(text: str) -> str:

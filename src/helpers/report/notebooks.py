@@ -257,7 +257,9 @@ def _sentence(kind: str, text: str, count: int | None) -> str:
 def _scrubbed(text: str, places: Mapping[str, str]) -> dict[str, Any]:
     """The executed notebook without what differs from run to run or names this machine."""
     for path, name in sorted(places.items(), key=lambda item: -len(item[0])):
-        for form in {path, path.replace("\\", "\\\\"), json.dumps(path)[1:-1]}:
+        # as it stands, in JSON, and in JSON as the parameters cell writes it: other letters and quotes are escaped there
+        cell = path.encode("unicode_escape").decode("ascii").replace('"', '\\"')
+        for form in {path, path.replace("\\", "\\\\"), json.dumps(path)[1:-1], json.dumps(cell)[1:-1]}:
             text = text.replace(form, name)
     notebook: dict[str, Any] = json.loads(text)
     notebook["metadata"] = {k: v for k, v in notebook["metadata"].items() if k == "kernelspec"}

@@ -138,7 +138,10 @@ _Loader.yaml_implicit_resolvers = {
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
-_MOST_NODES = 20_000
+_MOST_NODES, _DEEPEST = 20_000, 30
+"""Entries, counted through their aliases, and how deep they stand in each other; an alias may hold itself."""
+_LONGEST_NUMBER = 100
+"""Digits; Python refuses to write numbers of more than 4,300, and takes square time to read others."""
 _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq"))
 
 
@@ -204,7 +207,12 @@ def read_config(text: str) -> tuple[dict[str, Any], dict[Path_, int], list[Probl
     problems = list(_walk(node, (), lines))
     if problems:
         return {}, lines, problems
-    settings = cast(dict[str, Any], _Loader("").construct_document(node))
+    try:
+        settings = cast(dict[str, Any], _Loader("").construct_document(node))
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as err:
+        mark = getattr(err, "problem_mark", None) or node.start_mark
+        message, fix = "This entry cannot be read.", "Write it as key: value, with plain text or a number."
+        return {}, lines, [Problem("error", "yaml-syntax", message, fix, file=FILE, row=mark.line + 1)]
     problems = _against_schema(settings, lines)
     return settings, lines, problems
 
@@ -218,11 +226,11 @@ def _walk(root: yaml.Node, path: Path_, lines: dict[Path_, int]) -> Iterator[Pro
         row = node.start_mark.line + 1
         lines.setdefault(here, row)
         seen += 1
-        if seen > _MOST_NODES:
+        if seen > _MOST_NODES or len(here) > _DEEPEST:
             yield Problem(
                 "error",
                 "yaml-too-large",
-                "The file holds far too many entries.",
+                "The file holds far too many entries, or entries far too deep in each other.",
                 "Remove repeated anchors; a study.yaml has a few hundred entries.",
                 file=FILE,
                 row=row,
@@ -237,9 +245,11 @@ def _walk(root: yaml.Node, path: Path_, lines: dict[Path_, int]) -> Iterator[Pro
                 file=FILE,
                 row=row,
             )
+        yield from _long_number(node)
         if isinstance(node, yaml.MappingNode):
             keys: set[str] = set()
             for key, value in node.value:
+                yield from _long_number(key)
                 name = str(key.value)
                 if name in keys:
                     yield Problem(
@@ -256,6 +266,19 @@ def _walk(root: yaml.Node, path: Path_, lines: dict[Path_, int]) -> Iterator[Pro
                 todo.append((value, (*here, name)))
         elif isinstance(node, yaml.SequenceNode):
             todo += [(item, (*here, i)) for i, item in enumerate(node.value)]
+
+
+def _long_number(node: yaml.Node) -> Iterator[Problem]:
+    if node.tag.endswith((":int", ":float")) and len(node.value) > _LONGEST_NUMBER:
+        yield Problem(
+            "error",
+            "yaml-long-number",
+            "This number has far too many digits.",
+            "Correct the number; text that looks like a number stands in quotation marks.",
+            file=FILE,
+            row=node.start_mark.line + 1,
+            expected=f"at most {_LONGEST_NUMBER} digits",
+        )
 
 
 def _jsonschema() -> Any:

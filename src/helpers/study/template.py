@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from openpyxl import Workbook
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.comments import Comment
 from openpyxl.styles import Font, PatternFill
 from openpyxl.utils import get_column_letter
@@ -217,7 +218,9 @@ def _sheet(sheet: Any, schema: TableSchema, rows: Sequence[dict[str, str]], list
             rule.add(f"{letter}2:{letter}{ROWS + 1}")
         for i, row in enumerate(rows, 2):
             if one.name in row:
-                sheet.cell(i, j, row[one.name])
+                cell = sheet.cell(i, j, ILLEGAL_CHARACTERS_RE.sub("", row[one.name]))
+                cell.data_type = "s"  # a name out of an instrument's file is text, even where it begins with =
+                cell.quotePrefix = row[one.name][:1] in tuple("=+-@")
 
 
 def _note(one: Field) -> str:
