@@ -149,12 +149,21 @@ def study_yaml() -> str:
     return STUDY_YAML
 
 
+@pytest.fixture(scope="session")
+def written() -> Callable[[Path], Path]:
+    """Writes the small study into a folder that is not there yet, whatever its name."""
+
+    def write(folder: Path) -> Path:
+        folder.mkdir(parents=True)
+        (folder / "study.yaml").write_text(STUDY_YAML, encoding="utf-8")
+        for name, text in SMALL_TABLES.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        return folder
+
+    return write
+
+
 @pytest.fixture
-def small_study(tmp_path: Path) -> Path:
+def small_study(tmp_path: Path, written: Callable[[Path], Path]) -> Path:
     """A study of three donors, written by hand, in which nothing is wrong."""
-    folder = tmp_path / "study"
-    folder.mkdir()
-    (folder / "study.yaml").write_text(STUDY_YAML, encoding="utf-8")
-    for name, text in SMALL_TABLES.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    return folder
+    return written(tmp_path / "study")

@@ -50,7 +50,7 @@ def test_version() -> None:
         (["report", "STUDY", "--out", "out", "--jobs", "0"], 2, "jobs"),
         (["report", "STUDY", "--out", "STUDY/out"], 2, "may not lie in the study folder"),
         (["report", "STUDY", "--out", "out", "--only", "99_none"], 2, "no notebook called"),
-        (["report", "STUDY", "--out", "out", "--donor", "D01"], 2, "No such option"),
+        (["report", "STUDY", "--out", "out", "--donor", "D1"], 2, "No donor who is analysed"),
         (["check", "STUDY", "--json", "--csv"], 2, "not both"),
         (["check", "STUDY", "--jsn"], 2, "--json"),
         (["chek"], 2, "chek"),

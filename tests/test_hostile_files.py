@@ -341,16 +341,10 @@ def spread(study: Path, mark: str, tables: Sequence[str] = tuple(input_tables())
 
 
 @pytest.fixture(scope="module")
-def hostile_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def hostile_report(tmp_path_factory: pytest.TempPathFactory, written: Callable[[Path], Path]) -> tuple[Path, Path]:
     """A study in a folder whose name is Python, its texts are HTML, and its report with all notebooks."""
-    from conftest import SMALL_TABLES, STUDY_YAML
-
     root = tmp_path_factory.mktemp("hostile")
-    study = root / 'a "); import os; os.mkdir("pwned")\n\'\'\'"""# {study} $(touch pwned) 张'
-    study.mkdir()
-    (study / "study.yaml").write_text(STUDY_YAML, encoding="utf-8")
-    for name, text in SMALL_TABLES.items():
-        (study / name).write_text(text, encoding="utf-8")
+    study = written(root / 'a "); import os; os.mkdir("pwned")\n\'\'\'"""# {study} $(touch pwned) 张')
     (study / "deviations.csv").write_text(
         "entity,entity_id,code,decision,decided_before_unblinding,rule\nculture,C01,other,keep,yes,x\n"
     )
