@@ -24,7 +24,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PAGES = ["index", *sorted(p.stem for p in (PROJECT / "notebooks").glob("0*.ipynb")), "problems", "provenance"]
+NOTEBOOKS = sorted(p.stem for p in (PROJECT / "notebooks").glob("0*.ipynb"))
+PAGES = ["index", *NOTEBOOKS, "donors", "problems", "provenance"]
 DESK, PHONE, SMALL = 1280, 390, 320
 
 
@@ -187,6 +188,17 @@ def sheets(page: Any, tmp_path: Path) -> list[str]:
     words = [reader, "-layout", tmp_path / "page.pdf", "-"]
     text = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     return [sheet for sheet in text.split("\f") if sheet.strip()]
+
+
+def test_the_page_of_a_donor_fits_two_sheets_and_a_phone(browser: Any, report: Path, tmp_path: Path) -> None:
+    pages = sorted(p.stem for p in (report / "donors").glob("*.html"))
+    assert len(pages) == 25
+    for name in pages:
+        page, said = opened(browser, report, f"donors/{name}", SMALL)
+        assert said == [] and page.evaluate("document.documentElement.scrollWidth") <= SMALL
+        text = sheets(page, tmp_path)
+        assert len(text) <= 2 and f"Donor {name}" in text[0] and all(SIMULATED in sheet for sheet in text), name
+        page.context.close()
 
 
 @pytest.mark.parametrize("name", PAGES)
