@@ -47,14 +47,14 @@ def simulated_plate(rng: np.random.Generator) -> np.ndarray:
 
 def ours(y: np.ndarray, model: str) -> np.ndarray:
     """Objectives of the project's fits, from all starts."""
-    return fit_curves(X, y, model, "1/y2").objective  # type: ignore[arg-type]
+    return fit_curves(X, y, model, "1/y2").objective
 
 
 def scipy_loop(y: np.ndarray, model: str) -> np.ndarray:
     """Objectives of curve_fit, one analyte after the other, from the extremes of the response and the middle of x."""
     found = np.full(ANALYTES, np.inf)
     for i, own in enumerate(y):
-        start = [own.min(), own.max(), np.exp(np.log(X).mean()), -1.0, 1.0][: FREE[model]]  # type: ignore[index]
+        start = [own.min(), own.max(), np.exp(np.log(X).mean()), -1.0, 1.0][: FREE[model]]
 
         def curve(x: np.ndarray, *p: float) -> np.ndarray:
             return response([*p, 1.0][:5], x)
@@ -71,7 +71,7 @@ def scipy_loop(y: np.ndarray, model: str) -> np.ndarray:
 
 def bio_curve_fit(y: np.ndarray, model: str) -> np.ndarray:
     """Objectives of bio-curve-fit; its weight function is a standard deviation."""
-    from bio_curve_fit.logistic import FiveParamLogistic, FourParamLogistic  # type: ignore[import-not-found]
+    from bio_curve_fit.logistic import FiveParamLogistic, FourParamLogistic
 
     found = np.full(ANALYTES, np.inf)
     for i, own in enumerate(y):

@@ -145,4 +145,4 @@ def test_labels_of_any_kind_are_shown_as_they_are(measured: Path, tmp_path: Path
     shown = page(study)
     held(shown)
     assert all(label in summary(shown) for label in NASTY)
-    assert html.escape(NASTY[0]) in next(v for k, v in shown.items() if "summary_view" in k)._repr_html_()  # type: ignore[attr-defined]
+    assert html.escape(NASTY[0]) in next(v for k, v in shown.items() if "summary_view" in k)._repr_html_()

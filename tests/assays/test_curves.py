@@ -81,7 +81,7 @@ def plate(folder: Path, name: str) -> Plate:
 @cache
 def fitted(folder: Path, name: str, model: str, weighting: Weighting) -> CurveFits:
     own = plate(folder, name)
-    return fit_curves(own.x, own.y, model, weighting)  # type: ignore[arg-type]
+    return fit_curves(own.x, own.y, model, weighting)
 
 
 def reference(folder: Path, name: str, model: str, weighting: str) -> pd.DataFrame:
@@ -232,7 +232,7 @@ def noisy(parameters: np.ndarray, cv: float, rng: np.random.Generator) -> tuple[
 def test_planted_parameters_come_back(model: str, weighting: Weighting) -> None:
     planted = curves_of(12, np.random.default_rng(SEED))
     planted[:, 4] = 1.0 if model == "4pl" else planted[:, 4]
-    fits = fit_curves(LEVELS, response(planted[:, None], LEVELS), model, weighting)  # type: ignore[arg-type]
+    fits = fit_curves(LEVELS, response(planted[:, None], LEVELS), model, weighting)
     assert fits.parameters == pytest.approx(planted, rel=1e-4)
     assert response(fits.parameters[:, None], LEVELS) == pytest.approx(response(planted[:, None], LEVELS), rel=1e-8)
     assert fits.identifiable.all() and (fits.reason == "").all()
@@ -243,11 +243,11 @@ def test_planted_parameters_come_back(model: str, weighting: Weighting) -> None:
 def test_units_and_order_do_not_matter(model: str, weighting: Weighting) -> None:
     rng = np.random.default_rng(SEED)
     x, y = noisy(curves_of(6, rng), 0.03, rng)
-    fits = fit_curves(x, y, model, weighting)  # type: ignore[arg-type]
+    fits = fit_curves(x, y, model, weighting)
     order, columns = rng.permutation(6), rng.permutation(16)
-    mixed = fit_curves(x[columns], y[order][:, columns], model, weighting)  # type: ignore[arg-type]
-    larger = fit_curves(1000 * x, y, model, weighting)  # type: ignore[arg-type]
-    brighter = fit_curves(x, 7 * y, model, weighting)  # type: ignore[arg-type]
+    mixed = fit_curves(x[columns], y[order][:, columns], model, weighting)
+    larger = fit_curves(1000 * x, y, model, weighting)
+    brighter = fit_curves(x, 7 * y, model, weighting)
     sure = fits.identifiable
     assert sure.sum() >= 4
     for other, factors in ((larger, [1, 1, 1000, 1, 1]), (brighter, [7, 7, 1, 1, 1])):
@@ -327,7 +327,7 @@ def test_standard_error_of_a_concentration_is_the_spread_of_simulated_plates(mod
     rng, plates, cv = np.random.default_rng(SEED), 1500, 0.05
     curve = np.array([30, 20_000, 800, -1.2, 1.0 if model == "4pl" else 0.7])
     x, y = noisy(np.tile(curve, (plates, 1)), cv, rng)
-    fits = fit_curves(x, y, model, weighting, near=np.tile(curve, (plates, 1)))  # type: ignore[arg-type]
+    fits = fit_curves(x, y, model, weighting, near=np.tile(curve, (plates, 1)))
     for true in (10.0, 100.0, 800.0):
         wells = response(curve, true) * np.exp(rng.normal(0, cv, (plates, 2)))
         mean = wells.mean(axis=1)
@@ -349,9 +349,9 @@ def test_weights() -> None:
     assert weights(y, "bioplex", raw).tolist() == pytest.approx([8**-1.8, 10.5**-1.8, 14**-1.8, 0])
     assert weights(y, "log").tolist() == [0, 1, 1, 0]
     with pytest.raises(ValueError, match="no such weighting: 1/x"):
-        weights(y, "1/x")  # type: ignore[arg-type]
+        weights(y, "1/x")
     with pytest.raises(ValueError, match="no such model: 6pl"):
-        fit_curves(LEVELS, [LEVELS], "6pl", "none")  # type: ignore[arg-type]
+        fit_curves(LEVELS, [LEVELS], "6pl", "none")
     with pytest.raises(ValueError, match="to begin near are missing"):
         fit_curves(LEVELS, [LEVELS], "4pl", "none", near=np.full((1, 5), np.nan))
 
@@ -370,7 +370,7 @@ def test_a_response_is_not_surer_than_the_standards_at_their_least() -> None:
 
 
 def status_of(x: object, y: object, model: str = "4pl", weighting: Weighting = "1/y2") -> tuple[str, str]:
-    fits = fit_curves(np.asarray(x, dtype=float), np.asarray([y], dtype=float), model, weighting)  # type: ignore[arg-type]
+    fits = fit_curves(np.asarray(x, dtype=float), np.asarray([y], dtype=float), model, weighting)
     return str(fits.status[0]), str(fits.reason[0])
 
 
@@ -517,10 +517,10 @@ def test_a_dip_in_the_middle_is_a_fall_and_no_hook() -> None:
 def test_a_wrong_dilution_is_shown_with_and_without(model: str) -> None:
     rng = np.random.default_rng(SEED)
     x, y = noisy(np.tile([30, 20_000, 800, -1.2, 1], (20, 1)), 0.04, rng)
-    clean = outlying_standards(x, y, fit_curves(x, y, model, "1/y2"))  # type: ignore[arg-type]
+    clean = outlying_standards(x, y, fit_curves(x, y, model, "1/y2"))
     assert len(clean) == 160 and clean.groupby("curve")["outlying"].any().sum() <= 3
     y[:, x == LEVELS[3]] *= 1.6
-    found = outlying_standards(x, y, fit_curves(x, y, model, "1/y2"))  # type: ignore[arg-type]
+    found = outlying_standards(x, y, fit_curves(x, y, model, "1/y2"))
     hit = found[found["expected"] == LEVELS[3]]
     assert hit["outlying"].mean() >= 0.9 and (hit["n_wells"] == 2).all()
     assert hit["recovery_without_pct"].median() > hit["recovery_with_pct"].median() > 110
@@ -537,7 +537,7 @@ def test_a_lost_decimal_point_is_outlying(luminex: Path) -> None:
     bad = x / own.x > 2
     assert (bad.sum(axis=1) == 1).all(), "one lost point in each of 30 analytes"
     for weighting, least in (("1/y2", 29), ("log", 30)):
-        found = outlying_standards(x, own.y, fit_curves(x, own.y, "4pl", weighting))  # type: ignore[arg-type]
+        found = outlying_standards(x, own.y, fit_curves(x, own.y, "4pl", weighting))
         found = found[found["outlying"]]
         assert sum(found["expected"].isin(x[bad])) == len(found) >= least, "the lost points and no other level"
         assert (found["recovery_without_pct"] < 1).all()

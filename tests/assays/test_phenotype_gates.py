@@ -231,7 +231,7 @@ def test_a_flowjo_workspace_opens_too(reference_data: Path) -> None:
     """The gates of a real workspace survive, their counts dropped only below what was opened."""
     path = reference_data / "flow/flowkit/simple_diamond_example/test_data_diamond_biex_rect.wsp"
     gates = next(iter(read_gate_file(path, path.name).sets.values()))
-    name = str(gates.populations[0].gate.dimensions[0].channel)  # type: ignore[union-attr]
+    name = str(gates.populations[0].gate.dimensions[0].channel)
     opened = without_channels(gates, frozenset({name}))
     assert [p.path for p in opened.populations] == [p.path for p in gates.populations]
     assert gates.populations[0].stored_events == 50605 and opened.populations[0].stored_events is None

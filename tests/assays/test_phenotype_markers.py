@@ -34,7 +34,7 @@ ARM = ("V1", "24", "")
 def tube(file: str, role: str, donor: str = "D01", condition: str = "am", **more: object) -> Tube:
     missing = ("CD206",) if role == "fmo" else ()
     one = Tube(file, f"C-{condition}", "S1", donor, "apap", condition, ARM, "P1", role, missing, "", "", "P1 day 3")
-    return replace(one, **more)  # type: ignore[arg-type]
+    return replace(one, **more)
 
 
 STAINED = tube("s", "stained")
@@ -149,27 +149,27 @@ def test_numbers_of_a_plain_marker() -> None:
 def test_a_delta_within_its_noise_is_a_bound_never_dropped(median: float) -> None:
     row = one_row(900, median, 40.0, 9, Background("fmo_same_condition", ("f",), 100.0, 40.0, 400, 220.0))
     assert row["censoring"] == "left" and "within_noise" in str(row["qc"])
-    assert row["delta_mfi_noise"] > 0 >= row["delta_mfi_lower"]  # type: ignore[operator]
+    assert row["delta_mfi_noise"] > 0 >= row["delta_mfi_lower"]
 
 
 @pytest.mark.parametrize("background", [0.0, -20.0])
 def test_a_ratio_to_nothing_is_missing(background: float) -> None:
     row = one_row(900, 500.0, 150.0, 810, Background("fmo_same_condition", ("f",), background, 40.0, 400, 220.0))
-    assert math.isnan(row["mfi_ratio"]) and row["delta_mfi"] == 500 - background  # type: ignore[arg-type]
+    assert math.isnan(row["mfi_ratio"]) and row["delta_mfi"] == 500 - background
 
 
 def test_minimums_of_events_hold() -> None:
     back = Background("fmo_same_condition", ("f",), 100.0, 40.0, 400, 220.0)
     few, some, less, many = (one_row(n, 500.0, 150.0, n // 2, back) for n in (49, 99, 499, 500))
-    assert math.isnan(few["mfi_median"]) and few["qc"] == "few_events" and few["censoring"] == ""  # type: ignore[arg-type]
-    assert some["mfi_median"] == 500 and some["n_positive"] is None and math.isnan(some["pct_positive"])  # type: ignore[arg-type]
+    assert math.isnan(few["mfi_median"]) and few["qc"] == "few_events" and few["censoring"] == ""
+    assert some["mfi_median"] == 500 and some["n_positive"] is None and math.isnan(some["pct_positive"])
     assert less["n_positive"] == 249 and less["qc"] == "low_events" and many["qc"] == ""
 
 
 def test_without_a_control_there_is_a_median_and_nothing_else() -> None:
     row = one_row(900, 500.0, 150.0, None, Background("none", ()))
     assert row["mfi_median"] == 500 and row["qc"] == "no_control" and row["control_kind"] == "none"
-    assert all(math.isnan(row[c]) for c in ("delta_mfi", "mfi_ratio", "stain_index", "pct_positive"))  # type: ignore[arg-type]
+    assert all(math.isnan(row[c]) for c in ("delta_mfi", "mfi_ratio", "stain_index", "pct_positive"))
 
 
 def test_arms_with_other_kinds_of_controls_are_marked_and_others_are_not() -> None:

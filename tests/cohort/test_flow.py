@@ -7,16 +7,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from helpers.analysis import load_study
+from helpers.analysis import Analysis, load_study
 from helpers.cohort.derived import aa_disagreements
 
 
 @pytest.fixture(scope="module")
-def data(demo: Path):  # type: ignore[no-untyped-def]
+def data(demo: Path) -> Analysis:
     return load_study(demo)
 
 
-def test_the_flow_adds_up(data) -> None:  # type: ignore[no-untyped-def]
+def test_the_flow_adds_up(data: Analysis) -> None:
     flow = data.table("participant_flow")
     n = flow.groupby("step")["n"].sum()
     assert n["screened"] == n["declined"] + n["not_eligible"] + n["enrolled"]
@@ -24,7 +24,7 @@ def test_the_flow_adds_up(data) -> None:  # type: ignore[no-untyped-def]
     assert n["analysed"] == len(data.table("donors_derived"))
 
 
-def test_the_withdrawn_donor_is_in_no_analysis_but_in_the_log(data) -> None:  # type: ignore[no-untyped-def]
+def test_the_withdrawn_donor_is_in_no_analysis_but_in_the_log(data: Analysis) -> None:
     assert "D10" not in set(data.table("donors_derived")["donor_id"])
     assert "D10" not in set(data.table("completeness")["donor_id"])
     row = data.table("exclusions").set_index("entity_id").loc["D10"]
@@ -32,7 +32,7 @@ def test_the_withdrawn_donor_is_in_no_analysis_but_in_the_log(data) -> None:  # 
     assert row["n_cultures"] == 12
 
 
-def test_every_planted_gap_is_found_and_nothing_else(data) -> None:  # type: ignore[no-untyped-def]
+def test_every_planted_gap_is_found_and_nothing_else(data: Analysis) -> None:
     gaps = data.table("completeness").query("status != 'complete' and assay.str.startswith('measurements')")
     found = {(g.donor_id, g.assay.split(": ")[1], g.condition, g.reason) for g in gaps.itertuples()}
     undone = {("D11", "OilRedO", c, "not_measured") for c in ("am", "am_msc", "am_lps", "am_msc_lps", "am_gmcsf")}
@@ -41,7 +41,7 @@ def test_every_planted_gap_is_found_and_nothing_else(data) -> None:  # type: ign
     assert found == undone | spoiled | never
 
 
-def test_what_was_not_put_on_a_plate_is_missing(data) -> None:  # type: ignore[no-untyped-def]
+def test_what_was_not_put_on_a_plate_is_missing(data: Analysis) -> None:
     plates = data.table("completeness").query("assay == 'cytokines' and visit == 'V1'")
     status = plates.set_index(["donor_id", "condition"])[["status", "reason"]].apply(tuple, axis=1)
     assert {status[donor, "am_lps"] for donor in ("D25", "D26")} == {("missing", "not_measured")}
@@ -55,7 +55,7 @@ def test_what_was_not_put_on_a_plate_is_missing(data) -> None:  # type: ignore[n
     assert set(rest) == {("complete", "")}
 
 
-def test_nobody_is_asked_for_what_the_assay_never_did(data) -> None:  # type: ignore[no-untyped-def]
+def test_nobody_is_asked_for_what_the_assay_never_did(data: Analysis) -> None:
     """Doses of MSC were given bacteria and nothing else; GM-CSF was never put on a plate."""
     done = data.table("completeness").groupby("assay")["condition"].agg(set)
     assert "am_gmcsf" not in done["cytokines"]
@@ -65,7 +65,7 @@ def test_nobody_is_asked_for_what_the_assay_never_did(data) -> None:  # type: ig
     assert doses["donor_id"].nunique() == 4 and set(doses["status"]) == {"complete"}
 
 
-def test_fewer_cultures_than_the_others_have_is_partial(data) -> None:  # type: ignore[no-untyped-def]
+def test_fewer_cultures_than_the_others_have_is_partial(data: Analysis) -> None:
     from helpers.cohort.flow import completeness
 
     tables, measured = data.study.tables, {"cytokines": {"B01C01", "B01C02", "B02C01", "B02C02", "B03C01"}}
@@ -75,18 +75,18 @@ def test_fewer_cultures_than_the_others_have_is_partial(data) -> None:  # type: 
     assert list(cells.loc[cells["status"] == "partial", "reason"]) == ["not_measured"]
 
 
-def test_a_second_visit_is_not_asked_for_what_it_never_planned(data) -> None:  # type: ignore[no-untyped-def]
+def test_a_second_visit_is_not_asked_for_what_it_never_planned(data: Analysis) -> None:
     second = data.table("completeness").query("visit == 'V2'")
     assert set(second["donor_id"]) == {"D17"}
     assert set(second["condition"]) == {"am", "am_msc", "am_msc_lps"}
 
 
-def test_each_exclusion_stands_once(data) -> None:  # type: ignore[no-untyped-def]
+def test_each_exclusion_stands_once(data: Analysis) -> None:
     log = data.table("exclusions")
     assert not log.duplicated(["entity", "entity_id"]).any()
 
 
-def test_derived_values_of_planted_donors(data) -> None:  # type: ignore[no-untyped-def]
+def test_derived_values_of_planted_donors(data: Analysis) -> None:
     donors = data.table("donors_derived").set_index("donor_id")
     assert bool(donors.loc["D02", "shunt_grey_zone"]) is True
     assert pd.isna(donors.loc["D04", "shunt_pct"])
@@ -98,7 +98,7 @@ def test_derived_values_of_planted_donors(data) -> None:  # type: ignore[no-unty
     assert (donors["aa_full_mmhg"] > donors["aa_simplified_mmhg"])[donors["pao2_fio2"] == 0.21].all()
 
 
-def test_reported_gradients_that_disagree_are_named(data) -> None:  # type: ignore[no-untyped-def]
+def test_reported_gradients_that_disagree_are_named(data: Analysis) -> None:
     donors = data.table("donors_derived")
     assert aa_disagreements(donors) == []
     donors.loc[donors["donor_id"] == "D02", "aa_gradient_mmhg"] += 6
@@ -106,7 +106,7 @@ def test_reported_gradients_that_disagree_are_named(data) -> None:  # type: igno
     assert "D02" in aa_disagreements(donors)[0].message
 
 
-def test_output_tables_have_the_columns_of_their_schemas(data) -> None:  # type: ignore[no-untyped-def]
+def test_output_tables_have_the_columns_of_their_schemas(data: Analysis) -> None:
     from helpers.core.schemas import output_tables
 
     for name in data.names():

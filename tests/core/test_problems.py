@@ -11,7 +11,7 @@ from helpers.core.problems import Problem, sorted_problems
 
 
 def problem(code: str = "x", severity: str = "error", **where: object) -> Problem:
-    return Problem(severity, code, "Wrong.", "Mend it.", **where)  # type: ignore[arg-type]
+    return Problem(severity, code, "Wrong.", "Mend it.", **where)
 
 
 def test_two_dated_files_stay_apart_under_the_aliases_of_every_other_output() -> None:

@@ -189,7 +189,7 @@ def test_gain_time_step_and_factors(read: Callable[[bytes], FcsFile]) -> None:
 def test_integers_of_every_width_and_order(read: Callable[[bytes], FcsFile], width: int, order: str) -> None:
     numbers = [[1, 200, 3, 4], [250, 6, 127, 8]]
     way = "little" if order.startswith("1") else "big"
-    stored = b"".join(n.to_bytes(width // 8, way) for row in numbers for n in row)  # type: ignore[arg-type]
+    stored = b"".join(n.to_bytes(width // 8, way) for row in numbers for n in row)
     words = {"$DATATYPE": "I", "$BYTEORD": order}
     fcs = read(fcs_bytes(stored, words=words, bits=[width] * 4, n_events=2))
     assert fcs.events.tolist() == numbers

@@ -276,14 +276,23 @@ def test_a_circle_of_gates(read: Callable[[str | bytes], gate.GateFile]) -> None
     assert read(GATINGML.format(one.format("g", "h") + one.format("h", "i").replace(' gating:parent_id="i"', ""))).sets
 
 
-def test_a_spectral_matrix_is_not_taken_for_a_square_one() -> None:
-    from types import SimpleNamespace
+def test_a_spectral_matrix_is_not_taken_for_a_square_one(read: Callable[[str | bytes], gate.GateFile]) -> None:
+    """More detectors than dyes would be unmixed, not compensated: the file is refused with what it holds."""
 
-    import numpy as np
+    def dimensions(*names: str) -> str:
+        return "".join(f'<data-type:fcs-dimension data-type:name="{n}"/>' for n in names)
 
-    from helpers.readers.gate_files import _matrix
+    def matrix(*rows: tuple[float, ...]) -> str:
+        spectra = ("".join(f'<transforms:coefficient transforms:value="{v}"/>' for v in row) for row in rows)
+        detectors = ["B1", "B2", "B3"][: len(rows[0])]
+        return GATINGML.format(
+            '<transforms:spectrumMatrix transforms:id="S">'
+            f"<transforms:fluorochromes>{dimensions('A', 'B')}</transforms:fluorochromes>"
+            f"<transforms:detectors>{dimensions(*detectors)}</transforms:detectors>"
+            + "".join(f"<transforms:spectrum>{spectrum}</transforms:spectrum>" for spectrum in spectra)
+            + "</transforms:spectrumMatrix>"
+        )
 
-    square = SimpleNamespace(detectors=["B1-A", "B2-A"], matrix=np.eye(2))
-    assert _matrix(square).channels == ("B1-A", "B2-A")
-    with pytest.raises(NotImplementedError, match="more detectors than dyes"):
-        _matrix(SimpleNamespace(detectors=["B1-A", "B2-A", "B3-A"], matrix=np.ones((2, 3))))
+    assert read(matrix((1, 0.1), (0.2, 1))).sets[""].matrices["S"].channels == ("B1", "B2")
+    with pytest.raises(Refused, match="more detectors than dyes"):
+        read(matrix((1, 0.1, 0.3), (0.2, 1, 0.1)))

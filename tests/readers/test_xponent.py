@@ -333,7 +333,7 @@ def table(data: bytes) -> Rows:
 
 def written(rows: Rows, delimiter: str = ",", quoting: int = csv.QUOTE_MINIMAL, end: str = "\n") -> str:
     out = io.StringIO(newline="")
-    csv.writer(out, delimiter=delimiter, quoting=quoting, lineterminator=end).writerows(rows)  # type: ignore[arg-type]
+    csv.writer(out, delimiter=delimiter, quoting=quoting, lineterminator=end).writerows(rows)
     return out.getvalue()
 
 

@@ -132,7 +132,7 @@ def test_one_page_is_written_and_the_list_says_what_is_older(
         "index.html",
     }
     rows = re.findall(r"<tr><td>.*?</tr>", (out / "donors.html").read_text(encoding="utf-8"))
-    said = {re.search(r">(D\d+)</a>", r)[1]: re.findall(r"<td>([^<]*)</td>", r)[-1] for r in rows}  # type: ignore[index]
+    said = {re.search(r">(D\d+)</a>", r)[1]: re.findall(r"<td>([^<]*)</td>", r)[-1] for r in rows}
     assert said == dict.fromkeys(donors, words.CURRENT) | {donors[1]: words.STALE}
     assert html.escape(words.OTHER_DATA) in (out / "index.html").read_text(encoding="utf-8")
     build_report(changed, out, jobs=2)

@@ -118,7 +118,7 @@ def run(plan: Plan) -> Callable[..., Effects]:
         if question not in ANSWERS:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
-                ANSWERS[question] = effects(table, wells, donors_of(table), replace(plan, **changes))  # type: ignore[arg-type]
+                ANSWERS[question] = effects(table, wells, donors_of(table), replace(plan, **changes))
         return ANSWERS[question]
 
     return computed

@@ -138,7 +138,7 @@ def test_empty_groups_print_a_dash_and_never_nan(demo: Path) -> None:
         lambda d: d.assign(**dict.fromkeys([*MEAN, *MEDIAN], np.nan)),
     ],
 )
-def test_odd_cohorts_give_a_table(demo: Path, keep) -> None:  # type: ignore[no-untyped-def]
+def test_odd_cohorts_give_a_table(demo: Path, keep) -> None:
     data = load_study(demo)
     table = table_one(keep(data.table("donors_derived")), data.config)
     assert "nan" not in repr(table_one_view(table, data.config)).lower()

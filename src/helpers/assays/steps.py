@@ -120,7 +120,7 @@ def readouts(wells: pd.DataFrame, cultures: pd.DataFrame) -> tuple[pd.DataFrame,
     readouts and cell_controls.
     """
     if wells.empty:
-        return tuple(pd.DataFrame(columns=output_tables()[n].columns) for n in ("readouts", "cell_controls"))  # type: ignore[return-value]
+        return tuple(pd.DataFrame(columns=output_tables()[n].columns) for n in ("readouts", "cell_controls"))
     rows = wells.merge(cultures, on="culture_id")
     for column in ("assay_minutes", "k", "n", "lloq", "run_id", "comparability", "qc", "operator_code"):
         if column not in rows:

@@ -198,7 +198,7 @@ def _gate_set(strategy: GatingStrategy, sample: str, stored: dict[gate.Path, int
 
 def _matrix(matrix: Any) -> Spillover:
     if len(matrix.detectors) != len(matrix.matrix):
-        raise NotImplementedError("a spectral matrix, with more detectors than dyes")
+        raise ValueError("a spectral matrix, with more detectors than dyes")
     return Spillover(tuple(matrix.detectors), matrix.matrix, tuple(getattr(matrix, "fluorochromes", ())))
 
 
@@ -213,7 +213,7 @@ def _form(its_gate: Any, strategy: GatingStrategy) -> gate.Gate:
     if its_gate.gate_type == "EllipsoidGate":
         covariance = tuple(tuple(map(float, row)) for row in its_gate.covariance_matrix)
         return gate.Ellipsoid(dimensions, tuple(its_gate.coordinates), covariance, float(its_gate.distance_square))
-    raise NotImplementedError(f"a gate of type {its_gate.gate_type}")
+    raise ValueError(f"a gate of type {its_gate.gate_type}")
 
 
 def _rectangle(dimensions: tuple[gate.Dimension, ...], ends: list[tuple[float | None, float | None]]) -> gate.Rectangle:
@@ -265,4 +265,4 @@ def _transform(scale: Any) -> gate.Transform:
         case "WSPLogTransform":
             return gate.FlowJoLog(scale.offset, scale.decades)
         case other:
-            raise NotImplementedError(f"a scale of type {other}")
+            raise ValueError(f"a scale of type {other}")

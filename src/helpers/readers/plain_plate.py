@@ -309,7 +309,10 @@ class Cells:
     def concentrations(self, column: str) -> list[tuple[float, str]]:
         """Printed concentrations and their states (`helpers.readers.plate.STATES`)."""
         nothing = (math.nan, "not_available")
-        parse: Callable[[str], tuple[float, str] | None] = lambda t: concentration(t, self.decimal)  # noqa: E731
+
+        def parse(text: str) -> tuple[float, str] | None:
+            return concentration(text, self.decimal)
+
         return self._each(column, parse, nothing, "not-a-concentration", "a concentration, or < or > with a limit")
 
     def _each(self, column: str, parse: Callable[[str], T | None], nothing: T, code: str, expected: str) -> list[T]:

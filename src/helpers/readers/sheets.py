@@ -106,7 +106,7 @@ class _Grid:
                 fix,
                 file=self.file,
                 sheet=self.sheet,
-                row=row,  # type: ignore[arg-type]
+                row=row,
                 column=column,
                 found=found,
                 expected=expected,

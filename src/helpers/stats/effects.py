@@ -506,7 +506,7 @@ def _adjust(table: pd.DataFrame, made: list[_Made]) -> None:
         known = set(rows.index[np.isfinite(p)])
         usable = [i for i in rows.index if (found := made[i][1]) is not None and found.values and i in known]
         if usable and len({made[i][0].contrast.contrast_id for i in usable}) == 1:
-            table.loc[usable, "p_maxt"] = _max_t([made[i][1].values for i in usable])  # type: ignore[union-attr]
+            table.loc[usable, "p_maxt"] = _max_t([made[i][1].values for i in usable])
 
 
 def _max_t(values: list[tuple[pd.Series, ...]]) -> np.ndarray:

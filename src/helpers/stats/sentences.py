@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from helpers.core.numbers import show, show_interval, show_p
-from helpers.stats.labels import arms_of, comparison_of, groups_of, times_of
+from helpers.stats.labels import arms_of, comparison_of, groups_of, name_of, times_of
 from helpers.study.config import Config
 
 MOST_NAMED = 6
@@ -61,7 +61,7 @@ def primary_changes(effects: pd.DataFrame, config: Config) -> list[str]:
     rows = effects[(effects["contrast"] == "msc_effect") & (effects["role"] == "primary")]
     if rows.empty:
         return ["No readout is declared primary in study.yaml, so none is singled out here."]
-    keys = ["readout", "treatment", "reference", "timepoint_h", "assay_minutes"]
+    keys = ["assay", "readout", "treatment", "reference", "timepoint_h", "assay_minutes"]
     labels = {c.code: c.label for c in config.conditions} | {g.code: g.label for g in config.groups}
     said = []
     for _, part in rows.groupby(keys, sort=False, dropna=False):
@@ -69,7 +69,8 @@ def primary_changes(effects: pd.DataFrame, config: Config) -> list[str]:
         if (part["status"] == "no_data").all():
             continue  # a treatment that this readout was never measured under
         each = "; ".join(f"{labels.get(r['group'], r['group'])} {_size(r)}" for _, r in part.iterrows())
-        said.append(f"{first['readout']}, {comparison_of(first, config)}: {each}.")
+        name = name_of(config, str(first["assay"]), str(first["readout"]))
+        said.append(f"{name}, {comparison_of(first, config)}: {each}.")
     return said
 
 

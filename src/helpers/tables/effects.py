@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 
 from helpers.core.numbers import show, show_interval, show_p
+from helpers.stats.labels import groups_of, name_of, times_of
+from helpers.stats.response import ROW, same
 from helpers.stats.sentences import conclusions
 from helpers.study.config import Config
 from helpers.tables.base import TableView, show_table
@@ -29,7 +31,7 @@ def effects_view(effects: pd.DataFrame, config: Config, assay: str, contrast: st
     """
     rows = effects[(effects["assay"] == assay) & (effects["contrast"] == contrast)]
     labels = {c.code: c.label for c in config.conditions} | {g.code: g.label for g in config.groups}
-    lines = [_line(r, labels) for r in rows.itertuples()]
+    lines = [_line(r, labels, name_of(config, assay, r.readout)) for r in rows.itertuples()]
     approximate = rows["note"].str.contains("Approximate", na=False).any()
     return show_table(
         pd.DataFrame(lines, columns=list(_HEADINGS)),
@@ -42,7 +44,7 @@ def effects_view(effects: pd.DataFrame, config: Config, assay: str, contrast: st
                 else ()
             ),
         ),
-        _HEADINGS,
+        _HEADINGS | interval_heading(rows),
         file="tables/effects.csv",
     )
 
@@ -54,7 +56,7 @@ _HEADINGS = {
     "n": "Donors",
     "bounds": "Beyond a limit",
     "effect": "Effect",
-    "interval": "95 % interval",
+    "interval": "Interval",
     "p": "p",
     "p_adjusted": "Adjusted p",
     "family_size": "Family",
@@ -62,7 +64,19 @@ _HEADINGS = {
 }
 
 
-def _line(row: Any, labels: dict[str, str]) -> dict[str, Any]:
+def interval_heading(rows: pd.DataFrame) -> dict[str, str]:
+    """Heading of intervals with the level that the plan gave them; without it where rows differ or have none.
+
+    Examples
+    --------
+    >>> interval_heading(pd.DataFrame({"ci_level": [0.9, 0.9]}))
+    {'interval': '90 % interval'}
+    """
+    levels = set(rows["ci_level"].dropna())
+    return {"interval": f"{100 * levels.pop():g} % interval"} if len(levels) == 1 else {}
+
+
+def _line(row: Any, labels: dict[str, str], name: str) -> dict[str, Any]:
     ratio = row.ratio_kind in _RATIO
     value = (row.ratio, row.ratio_low, row.ratio_high) if ratio else (row.estimate, row.ci_low, row.ci_high)
     numbers = [float(v) if not pd.isna(v) else float("nan") for v in value]
@@ -72,7 +86,7 @@ def _line(row: Any, labels: dict[str, str]) -> dict[str, Any]:
     )
     status = "" if row.status == "ok" else row.status.replace("_", " ")
     return {
-        "readout": row.readout,
+        "readout": name,
         "group": " − ".join(labels.get(g.strip(), g.strip()) for g in str(row.group).split("\N{MINUS SIGN}")),
         "comparison": comparison,
         "n": int(row.n_pairs) if not pd.isna(row.n_pairs) else int(row.n_donors),
@@ -95,7 +109,7 @@ def sensitivity_view(
 ) -> TableView:
     """The primary estimate and every other way to it, for the readouts that count most.
 
-    Readouts whose role is primary or secondary; where none is, the three with the smallest p.
+    Readouts whose role is primary or secondary; where none is, the first three by name, so that no p chooses.
 
     Parameters
     ----------
@@ -108,26 +122,21 @@ def sensitivity_view(
     """
     rows = effects[(effects["assay"] == assay) & (effects["contrast"] == contrast) & effects["estimate"].notna()]
     chosen = list(dict.fromkeys(rows.loc[rows["role"].isin(["primary", "secondary"]), "readout"]))
-    chosen = chosen or list(dict.fromkeys(rows.sort_values("p", kind="stable")["readout"]))[:3]
-    labels = {g.code: g.label for g in config.groups}
+    shown = chosen or sorted(rows["readout"].unique())[:3]
+    several = {c for c in _TIMES if rows.loc[rows["readout"].isin(shown), c].nunique(dropna=False) > 1}
     lines = []
-    for one in rows[rows["readout"].isin(chosen)].sort_values(["readout", "contrast_id"]).itertuples():
-        more = sensitivity[
-            (sensitivity["contrast_id"] == one.contrast_id)
-            & (sensitivity["readout"] == one.readout)
-            & (sensitivity["assay"] == assay)
-            & (sensitivity["timepoint_h"].fillna(-1) == (-1 if pd.isna(one.timepoint_h) else one.timepoint_h))
-        ]
-        group = " − ".join(labels.get(g.strip(), g.strip()) for g in str(one.group).split("\N{MINUS SIGN}"))
-        lines.append(_method(one.readout, group, one.treatment, f"{one.method} (primary)", one, one.note))
-        lines += [_method(one.readout, group, one.treatment, m.method, m, m.note) for m in more.itertuples()]
+    for one in rows[rows["readout"].isin(shown)].sort_values(["readout", "contrast_id", *_TIMES]).itertuples():
+        more = sensitivity[same(sensitivity, one, ROW)]
+        words = (name_of(config, assay, str(one.readout)), groups_of(one, config), _arm(one, config, bool(several)))
+        lines.append(_method(*words, f"{one.method} (primary)", one, one.note))
+        lines += [_method(*words, m.method, m, m.note) for m in more.itertuples()]
     return show_table(
         pd.DataFrame(lines, columns=list(_METHOD_HEADINGS)),
         "The primary analysis and every other one, for the readouts that count most.",
         (
             "All on the scale of analysis unless the method says otherwise. Look whether sign and interval hold, not whether p crosses a line.",
         ),
-        _METHOD_HEADINGS,
+        _METHOD_HEADINGS | interval_heading(rows),
         file="tables/effects_sensitivity.csv",
     )
 
@@ -138,10 +147,18 @@ _METHOD_HEADINGS = {
     "treatment": "Treatment",
     "method": "Method",
     "estimate": "Estimate",
-    "interval": "95 % interval",
+    "interval": "Interval",
     "p": "p",
     "note": "Note",
 }
+
+
+_TIMES = ("timepoint_h", "assay_minutes")
+
+
+def _arm(row: Any, config: Config, several_times: bool) -> str:
+    label = next((c.label for c in config.conditions if c.code == row.treatment), str(row.treatment))
+    return label + (times_of(row) if several_times else "")
 
 
 def _method(readout: str, group: str, treatment: str, method: str, row: Any, note: Any) -> dict[str, Any]:

@@ -215,7 +215,7 @@ def bridges(values: Mapping[str, pd.DataFrame], plates: Iterable[JoinedPlate], r
 
 
 def _day(day: object) -> float:
-    return float("inf") if pd.isna(day) else float(day)  # type: ignore[arg-type, call-overload]
+    return float("inf") if pd.isna(day) else float(day)  # type: ignore[arg-type]
 
 
 def _carried(values: pd.DataFrame) -> pd.Series:
