@@ -365,7 +365,7 @@ def _row(one: _Slice, plan: Plan) -> tuple[Comparison | None, dict[str, Any], tu
         row["relevance"] = relevance(found, plan.alpha, known.smallest_relevant_change)
     if one.parted:
         row = _without_p(row, one.contrast) | {"status": "confounded_with_run", "relevance": ""}
-    row["note"] = " ".join(filter(None, [row["note"], shortfall(found.method, *one.extent), _lot(one), marks(one.raw)]))
+    row["note"] = " ".join(filter(None, [row["note"], _approximate(one, found), _lot(one), marks(one.raw)]))
     return result, row, ()
 
 
@@ -557,9 +557,14 @@ def moves(primary: Estimate, ends: tuple[float, float]) -> str:
     return "The sign does not depend on any one donor." if same else "The sign depends on one donor."
 
 
+def _approximate(one: _Slice, found: Estimate) -> str:
+    """Whether the interval covers less than it says; nothing where there is none."""
+    return "" if np.isnan(found.low) and np.isnan(found.high) else shortfall(found.method, *one.extent)
+
+
 def _line(one: _Slice, found: Estimate) -> dict[str, Any]:
     line = one.key | {"method": found.method, "estimate": found.estimate, "ci_low": found.low, "ci_high": found.high}
-    note = " ".join(filter(None, [found.note, shortfall(found.method, *one.extent)]))
+    note = " ".join(filter(None, [found.note, _approximate(one, found)]))
     line |= {"statistic": found.statistic, "df": found.df, "p": found.p, "note": note}
     return line | _open_ends(line)
 
