@@ -89,7 +89,8 @@ def _heading(label: str) -> str:
 def _cell(value: Any, numeric: bool) -> str:
     text = html.escape(_text(value))
     if numeric:
-        raw = "" if pd.isna(value) else f"{float(value):.10g}"
+        # no more digits than order needs: the last ones differ from processor to processor
+        raw = "" if pd.isna(value) else f"{float(value):.4g}"
         return f'<td class="num" data-sort="{raw}">{text}</td>'
     return f"<td>{text}</td>"
 
