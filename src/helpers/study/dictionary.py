@@ -1,6 +1,6 @@
 """The data dictionary, data_schema/README.md, from the schemas: what to write into which column.
 
-``python -m helpers.study.dictionary`` writes it, and docs/demo.md with it.
+``python -m helpers.study.dictionary`` writes it, and redcap_dictionary.csv beside it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 from helpers.core.files import write_atomically
 from helpers.core.schemas import SCHEMAS, Field, TableSchema, input_tables, lab_tests, output_tables, study_schema
 from helpers.study.cells import expected_of
+from helpers.study.redcap import redcap_dictionary
 
 INTRODUCTION = """\
 # Data dictionary
@@ -31,6 +32,8 @@ table, drop-downs for coded columns and a note on every heading.
 - **Columns of your own** begin with `x_`; they and `comment` are kept, scanned for identities and otherwise not used. A lone
   word there that could be a person's name is a warning, and dots stand for it.
 - **One sign for decimals** in a table: beside `12,5`, `1.234` is refused, since the point may separate thousands.
+- **REDCap**: `redcap_dictionary.csv` beside this page makes the forms for donors and clinical_labs (set clinical_labs as a
+  repeating instrument); export raw codes.
 - Optional tables and columns may be left out. The smallest study is study.yaml, donors, cultures and one assay. Without
   specimens, `specimen_id` of a culture is the donor's code; without msc_lots, no culture needs an MSC lot.
 
@@ -191,8 +194,9 @@ def _default(part: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Write the dictionary."""
+    """Write the dictionary, and REDCap's."""
     write_atomically(SCHEMAS / "README.md", dictionary())
+    write_atomically(SCHEMAS / "redcap_dictionary.csv", redcap_dictionary())
 
 
 if __name__ == "__main__":
