@@ -51,20 +51,41 @@ def report(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Callable[[Path], Path]:
-    """Opens a file in an office program, saves it as .xlsx, and returns what was saved."""
+def convert(tmp_path: Path) -> Callable[[Path, str], Path]:
+    """Opens a file in an office program and saves it in another format."""
     program = shutil.which("soffice")
     if program is None:
         assert os.environ.get("APAP_REQUIRE_OFFICE") != "1", "an office program is mandatory here"
         pytest.skip("no office program (soffice) on this machine")
 
-    def saved(file: Path) -> Path:
+    def saved(file: Path, kind: str) -> Path:
         profile, out = (tmp_path / "profile").as_uri(), tmp_path / "saved"
-        words = ["--headless", f"-env:UserInstallation={profile}", "--convert-to", "xlsx:Calc MS Excel 2007 XML"]
+        words = ["--headless", f"-env:UserInstallation={profile}", "--convert-to", kind]
         subprocess.run([program, *words, "--outdir", out, file], check=True, capture_output=True, timeout=180)
-        return out / file.name
+        return out / file.with_suffix("." + kind.split(":")[0]).name
 
     return saved
+
+
+@pytest.fixture
+def office(convert: Callable[[Path, str], Path]) -> Callable[[Path], Path]:
+    """Opens a workbook in an office program, saves it as .xlsx, and returns what was saved."""
+    return lambda file: convert(file, "xlsx:Calc MS Excel 2007 XML")
+
+
+@pytest.fixture
+def as_pdf(convert: Callable[[Path, str], Path]) -> Callable[[Path], str]:
+    """Opens a document in an office program, prints it as PDF, and returns the text of its sheets."""
+    reader = shutil.which("pdftotext")
+    if reader is None:
+        assert os.environ.get("APAP_REQUIRE_OFFICE") != "1", "pdftotext is mandatory here"
+        pytest.skip("no pdftotext on this machine")
+
+    def text(file: Path) -> str:
+        words = [reader, "-layout", convert(file, "pdf"), "-"]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+    return text
 
 
 def _reference_folder() -> Path | None:

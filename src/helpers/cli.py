@@ -101,16 +101,25 @@ def report(
     ] = None,
     donor: Annotated[str, typer.Option(help="Code of a donor: that page alone, in seconds.")] = "",
     jobs: Annotated[int, typer.Option(min=1, max=256, help="Notebooks run at once.")] = min(2, os.cpu_count() or 1),
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Each figure as PDF and TIFF (300 and 600 dpi) too.")
+    ] = False,
 ) -> None:
-    """Build everything that is stale: notebooks, web site, tables, figures, workbook, provenance."""
+    """Build everything that is stale: notebooks, web site, tables, figures, workbook, Word report, provenance."""
     from helpers.core.problems import Refused
     from helpers.report.build import UsageError, build_donor, build_report
 
     if donor and only:
         _stop("Choose --donor or --only, not both.", USAGE)
+    if donor and figures:
+        _stop("Figures for print are those of the notebooks, not of a donor's page; leave out --donor.", USAGE)
     try:
         with _progress() as step:
-            result = build_donor(study, out, donor, step) if donor else build_report(study, out, only or [], jobs, step)
+            result = (
+                build_donor(study, out, donor, step)
+                if donor
+                else build_report(study, out, only or [], jobs, step, figures)
+            )
     except Refused as refused:
         _print_problems(refused.problems)
         _stop("The study is refused; nothing was written.", REFUSED)

@@ -25,7 +25,7 @@ FLAGS = [
     "--disable-sync",
 ]
 NOTEBOOKS = sorted(p.stem for p in (PROJECT / "notebooks").glob("0*.ipynb"))
-PAGES = ["index", *NOTEBOOKS, "donors", "problems", "provenance"]
+PAGES = ["index", *NOTEBOOKS, "donors", "methods", "problems", "provenance"]
 DESK, PHONE, SMALL = 1280, 390, 320
 
 
@@ -86,7 +86,8 @@ def test_a_page_can_be_read_by_those_who_do_not_see_it(browser: Any, report: Pat
     ids = page.eval_on_selector_all("[id]", "l => l.map(e => e.id)")
     assert len(ids) == len(set(ids))
     assert page.eval_on_selector_all(
-        "a, button", "l => l.every(e => e.textContent.trim() || e.getAttribute('aria-label'))"
+        "a, button",
+        "l => l.every(e => e.textContent.trim() || e.getAttribute('aria-label') || e.querySelector('img[alt]'))",
     )
     page.context.close()
 
@@ -147,6 +148,20 @@ def test_every_link_leads_somewhere(browser: Any, report: Path, name: str) -> No
     page.context.close()
 
 
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_figure_opens_large(browser: Any, report: Path, name: str) -> None:
+    page, _ = opened(browser, report, name)
+    pictures = page.eval_on_selector_all("figure img", "l => l.map(i => i.dataset.figure)")
+    links = page.eval_on_selector_all("figure a:has(img)", "l => l.map(a => a.getAttribute('href'))")
+    assert links == [f"figures/{picture}.svg" for picture in pictures]
+    if links:
+        page.locator("figure a:has(img)").first.click()
+        assert page.url.endswith(links[0])
+        wide = page.evaluate("document.documentElement.getBoundingClientRect().width")
+        assert wide > 300, "the drawing itself is shown"
+    page.context.close()
+
+
 def test_tables_sort_by_key_and_by_number(browser: Any, report: Path) -> None:
     page, said = opened(browser, report, "00_data_check")
     table = page.locator("table.apap").filter(has=page.locator("td.num")).first
@@ -165,6 +180,26 @@ def test_tables_sort_by_key_and_by_number(browser: Any, report: Path) -> None:
     page.keyboard.press("Enter")
     assert heads.nth(index).get_attribute("aria-sort") == "descending"
     assert column() == sorted(column(), reverse=True)
+    assert said == []
+    page.context.close()
+
+
+def test_long_tables_can_be_filtered(browser: Any, report: Path) -> None:
+    page, said = opened(browser, report, "donors")
+    box, shown = page.get_by_role("searchbox").first, page.locator("table.apap").first.locator("tbody tr:visible")
+    everyone = shown.count()
+    box.fill("control D2")
+    assert 0 < shown.count() < everyone
+    assert all("D2" in text and "control" in text.lower() for text in shown.all_inner_texts())
+    assert f"{shown.count()} rows of {everyone}" in page.locator(".filter output").first.inner_text()
+    page.locator("table.apap thead button").first.click()
+    assert 0 < shown.count() < everyone, "sorting keeps the filter"
+    box.fill("nobody <b>has</b> this")
+    assert shown.count() == 0
+    box.fill("")
+    assert shown.count() == everyone and page.locator(".filter output").first.inner_text() == ""
+    page.emulate_media(media="print")
+    assert not box.is_visible()
     assert said == []
     page.context.close()
 

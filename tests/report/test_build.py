@@ -29,7 +29,7 @@ from helpers.core.schemas import output_tables
 from helpers.report import build, notebooks
 from helpers.report.build import OK, PARTS_FAILED, UsageError, build_report
 
-CHANGING = {"provenance.json"}
+CHANGING = {"provenance.json", "ro-crate-metadata.json"}
 
 
 def contents(out: Path) -> dict[str, bytes]:
@@ -53,6 +53,7 @@ def test_everything_promised_is_there(report: Path) -> None:
     for name in names:
         assert {f"{name}.html", f"notebooks/{name}.ipynb"} <= files
     assert {"index.html", "problems.html", "provenance.html", "provenance.json", "tables.xlsx"} <= files
+    assert {"methods.html", "report.docx", "tables/datapackage.json", "ro-crate-metadata.json"} <= files
     figures = {Path(f).stem for f in files if f.startswith("figures/")}
     assert len(figures) >= 7
     for figure in figures:
@@ -93,6 +94,23 @@ def test_images_have_300_dots_an_inch(report: Path) -> None:
         data = path.read_bytes()
         at = data.index(b"pHYs") + 4
         assert int.from_bytes(data[at : at + 4], "big") == pytest.approx(300 / 0.0254, abs=1), path.name
+
+
+def test_figures_for_print_on_request(small_study: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    build_report(small_study, tmp_path / "out", only=["01_cohort_description"], pdf_tiff=True)
+    folder = tmp_path / "out" / "figures"
+    names = [p.stem for p in folder.glob("*.svg")]
+    assert len(names) > 3
+    for name in names:
+        assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF-")
+        widths = set()
+        for dpi in (300, 600):
+            with Image.open(folder / f"{name}_{dpi}dpi.tiff") as image:
+                assert image.info["dpi"] == (dpi, dpi) and image.info["compression"] == "tiff_lzw"
+                widths.add(round(image.width / dpi * 25.4))
+        assert len(widths) == 1 and widths.pop() in range(80, 176), "no wider than a page of a journal"
 
 
 def test_provenance_can_be_checked_by_hand(report: Path, demo: Path) -> None:

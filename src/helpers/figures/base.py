@@ -21,7 +21,7 @@ from helpers.figures.style import styled
 from helpers.study.config import Config
 
 P = ParamSpec("P")
-SCREEN_DPI, PRINT_DPI = 110, 300
+SCREEN_DPI, PRINT_DPI, FINE_DPI = 110, 300, 600
 PIXELS_AN_INCH = 107  # on a page, where 8-point type then stands at about 12 pixels
 
 MARK, MARK_IN, MARK_COLOUR = "SIMULATED", 0.14, "#8A2B00"
@@ -54,20 +54,21 @@ class Picture:
     _made: dict[tuple[str, int], bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def image(self, kind: str, dpi: int = SCREEN_DPI) -> bytes:
-        """The figure as ``png``, ``svg`` or ``pdf``, the same bytes for the same figure.
+        """The figure as ``png``, ``svg``, ``pdf`` or ``tiff``, the same bytes for the same figure.
 
         Parameters
         ----------
         kind
             Format.
         dpi
-            Dots an inch, for png.
+            Dots an inch, for png and tiff.
         """
-        metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
+        metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+        settings = {"pil_kwargs": {"compression": "tiff_lzw"}} if kind == "tiff" else {"metadata": metadata}
         if (kind, dpi) not in self._made:
             out = io.BytesIO()
             with styled():
-                self.figure.savefig(out, format=kind, dpi=dpi, metadata=metadata)
+                self.figure.savefig(out, format=kind, dpi=dpi, **settings)
             self._made[kind, dpi] = out.getvalue()
         return self._made[kind, dpi]
 
@@ -155,7 +156,7 @@ def _mark_simulated(figure: Figure) -> None:
     figure.text(0.995, share / 2, MARK, ha="right", va="center", fontsize=6.5, color=MARK_COLOUR, gid=MARK)
 
 
-def show(picture: Picture, out: str = "") -> Picture:
+def show(picture: Picture, out: str = "", pdf_tiff: bool = False) -> Picture:
     """Show a picture in a notebook and, where `out` names a folder, keep it there.
 
     Parameters
@@ -164,6 +165,9 @@ def show(picture: Picture, out: str = "") -> Picture:
         What to show.
     out
         Folder of the report; ``figures/<name>.svg``, ``.png`` (300 dpi) and ``.csv`` are written into it.
+    pdf_tiff
+        Whether to write ``.pdf`` and ``.tiff`` (300 and 600 dpi) too, as journals ask for. Figures are drawn at
+        the width of a journal's column or page, so that nothing is scaled in print.
 
     Returns
     -------
@@ -174,15 +178,19 @@ def show(picture: Picture, out: str = "") -> Picture:
         write_atomically(folder / f"{picture.name}.svg", picture.image("svg"))
         write_atomically(folder / f"{picture.name}.png", picture.image("png", PRINT_DPI))
         write_atomically(folder / f"{picture.name}.csv", write_csv(picture.data))
+    if out and pdf_tiff:
+        write_atomically(folder / f"{picture.name}.pdf", picture.image("pdf"))
+        for dpi in (PRINT_DPI, FINE_DPI):
+            write_atomically(folder / f"{picture.name}_{dpi}dpi.tiff", picture.image("tiff", dpi))
     return picture
 
 
-def show_all(pictures: Iterable[Picture], out: str = "") -> None:
-    """Show several pictures below each other in a notebook; `out` as in `show`."""
+def show_all(pictures: Iterable[Picture], out: str = "", pdf_tiff: bool = False) -> None:
+    """Show several pictures below each other in a notebook; `out` and `pdf_tiff` as in `show`."""
     from IPython.display import display
 
     for picture in pictures:
-        display(show(picture, out))  # type: ignore[no-untyped-call]
+        display(show(picture, out, pdf_tiff))  # type: ignore[no-untyped-call]
 
 
 def sentence_picture(name: str, sentence: str, data: pd.DataFrame, width: float) -> Picture:

@@ -21,8 +21,10 @@ from helpers.core.numbers import write_csv
 from helpers.report import words
 from helpers.report.donors import page_file, page_keys, render_donor
 from helpers.report.notebooks import Rendered, render, study_notebooks
+from helpers.report.package import CRATE, crate, data_package
 from helpers.report.provenance import provenance
 from helpers.report.site import donor_files, notebook_pages, site_files, with_notice
+from helpers.report.word import word_report
 from helpers.tables.table_one import table_one
 from helpers.tables.workbook import workbook_bytes
 
@@ -62,6 +64,7 @@ def build_report(
     only: Sequence[str] = (),
     jobs: int = 2,
     progress: Progress = lambda name, done, total: None,
+    pdf_tiff: bool = False,
 ) -> BuildResult:
     """Build the report of a study.
 
@@ -77,6 +80,8 @@ def build_report(
         Notebooks run at once.
     progress
         Called with the name of each finished step, its number and how many there are.
+    pdf_tiff
+        Whether to keep each figure of the notebooks as PDF and TIFF too.
 
     Raises
     ------
@@ -97,6 +102,7 @@ def build_report(
         _sweep(out)
         keys = {} if only else page_keys(data)
         steps = len(notebooks) + len(keys) + 2
+        wishes = {"pdf_tiff": True} if pdf_tiff else {}
         progress("study", 1, steps)
         done: dict[str, Rendered] = {}
         with _running(jobs) as start:
@@ -107,7 +113,7 @@ def build_report(
                 if wanted & late:
                     _ = data.inferred
                 going += [
-                    start(render, path, {}, data.folder, data.digest, data.config.id)
+                    start(render, path, wishes, data.folder, data.digest, data.config.id)
                     for name, path in notebooks.items()
                     if name in wanted
                 ]
@@ -121,8 +127,14 @@ def build_report(
         record = provenance(data, {"notebooks": [r.name for r in rendered]}, started)
         for r in (*rendered, *donors.values()):
             files |= {f"notebooks/{r.name}.ipynb": r.notebook, **r.files}
-        files |= notebook_pages(data, rendered) if only else site_files(data, rendered, donors, record)
-        _write(out, files, json.dumps(record, ensure_ascii=False, indent=1) + "\n", whole=not only)
+        if only:
+            files |= notebook_pages(data, rendered)
+        else:
+            files |= site_files(data, rendered, donors, record) | {"report.docx": word_report(data, rendered)}
+        records = {"provenance.json": json.dumps(record, ensure_ascii=False, indent=1) + "\n"}
+        if not only:
+            records[CRATE] = crate(record, files | records)
+        _write(out, files, records, whole=not only)
         progress("site", steps, steps)
     return _result(data, out / "index.html", done.values())
 
@@ -195,7 +207,11 @@ def _exports(digest: str, data: Analysis) -> dict[str, bytes]:
     tables = {name: data.table(name) for name in data.names()}
     tables["table_one"] = table_one(tables["donors_derived"], data.config)
     files = {f"tables/{name}.csv": write_csv(table).encode("utf-8") for name, table in tables.items()}
-    return files | {"tables.xlsx": workbook_bytes(tables, data.config)}
+    package = data_package({name: list(table.columns) for name, table in tables.items()}, data.config)
+    return files | {
+        "tables.xlsx": workbook_bytes(tables, data.config),
+        "tables/datapackage.json": package.encode("utf-8"),
+    }
 
 
 def _chosen(only: Sequence[str]) -> dict[str, Path]:
@@ -267,18 +283,24 @@ def _sweep(out: Path) -> None:
 
 
 def _put(out: Path, files: dict[str, bytes | str]) -> None:
-    """Write what differs from what is there, the first page last."""
+    """Write what differs from what is there, the first page last.
+
+    The crate of a whole report has a digest of each file, so it goes before any of them changes.
+    """
     for name, content in sorted(files.items(), key=lambda item: item[0] == "index.html"):
         data = content.encode("utf-8") if isinstance(content, str) else content
         path = out / name
         if not path.is_file() or path.read_bytes() != data:
+            (out / CRATE).unlink(missing_ok=True)
             write_atomically(path, data)
 
 
-def _write(out: Path, files: dict[str, bytes | str], record: str, whole: bool) -> None:
+def _write(out: Path, files: dict[str, bytes | str], records: dict[str, str], whole: bool) -> None:
+    """Write the report and its records, which hold times and are therefore new each time."""
     manifest = out / "notebooks" / ".files.json"
     _put(out, files)
-    write_atomically(out / "provenance.json", record)
+    for name, record in records.items():
+        write_atomically(out / name, record)
     if whole:
         for name in set(_earlier(manifest)) - set(files):
             path = out / name

@@ -19,12 +19,14 @@ from helpers.analysis import Analysis
 from helpers.core.schemas import output_tables
 from helpers.report import words
 from helpers.report.donors import Key, list_body, page_keys, states
+from helpers.report.methods import methods_text
 from helpers.report.notebooks import TEMPLATES, Rendered, study_notebooks, title_of
+from helpers.report.uncertain import uncertainties
 from helpers.stats.sentences import primary_changes
 from helpers.tables.base import show_table
 from helpers.tables.cohort import problem_counts_view, problems_view
 
-DONORS = "donors.html"
+DONORS, METHODS = "donors.html", "methods.html"
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def site_files(
     listed = dict.fromkeys(donors, words.CURRENT)
     if donors:
         pages.append(Page(DONORS, words.DONORS, words.DONORS_LEAD, list_body(data, listed)))
+    pages.append(Page(METHODS, words.METHODS, words.METHODS_LEAD, _methods_body(data)))
     pages.append(Page("problems.html", words.PROBLEMS, words.PROBLEMS_LEAD, _problems_body(data)))
     pages.append(Page("provenance.html", words.PROVENANCE, words.PROVENANCE_LEAD, _provenance_body(record)))
     failing = [Page(f"{r.name}.html", r.title, r.lead, "", r.failed) for r in donors.values() if r.failed]
@@ -108,7 +111,7 @@ def donor_files(data: Analysis, donor: str, made: Rendered, out: Path) -> dict[s
 def _planned_pages() -> list[Page]:
     """The navigation before any page is made."""
     notebooks = [Page(f"{name}.html", title_of(path), "", "") for name, path in study_notebooks().items()]
-    own = [("problems.html", words.PROBLEMS), ("provenance.html", words.PROVENANCE)]
+    own = [(METHODS, words.METHODS), ("problems.html", words.PROBLEMS), ("provenance.html", words.PROVENANCE)]
     first, last = Page("index.html", words.INDEX, "", ""), [Page(f, t, "", "") for f, t in own]
     return [first, *notebooks, Page(DONORS, words.DONORS, "", ""), *last]
 
@@ -148,7 +151,7 @@ def with_notice(page: str, sentence: str) -> str:
 
 
 def _page(page: Page, site: Mapping[str, Any], content: str = "") -> str:
-    style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "sort.js"))
+    style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "tables.js"))
     toc = [] if page.file == "index.html" or content else _contents(page.body)  # those answer on their first screen
     return (
         _templates()
@@ -201,6 +204,11 @@ def _problems_body(data: Analysis) -> str:
     return f"<p>{html.escape(words.PROBLEMS_LEAD)}</p>{problem_counts_view(problems)._repr_html_()}{problems_view(problems)._repr_html_()}"
 
 
+def _methods_body(data: Analysis) -> str:
+    said = "".join(f"<p>{html.escape(line)}</p>" for line in methods_text(data))
+    return f'<p>{html.escape(words.METHODS_LEAD)}</p><div class="text">{said}</div>'
+
+
 def _provenance_body(record: Mapping[str, Any]) -> str:
     """Everything of the record but its times, so that the page is the same for the same report."""
     pairs = {
@@ -244,6 +252,7 @@ def _index_body(data: Analysis, pages: Sequence[Page], made: Sequence[Page]) -> 
         _templates()
         .get_template("index.html.j2")
         .render(
+            words=words,
             facts=facts,
             changed=primary_changes(data.table("effects"), data.config),
             uncertain=uncertainties(data),
@@ -258,50 +267,3 @@ def _share(completeness: pd.DataFrame) -> str:
     if completeness.empty:
         return "–"
     return f"{100 * (completeness['status'] == 'complete').mean():.0f} %"
-
-
-def uncertainties(data: Analysis) -> list[str]:
-    """What a reader should know before trusting a number, each a sentence computed from the tables.
-
-    Parameters
-    ----------
-    data
-        The opened study.
-    """
-    said = []
-    readings, problems, complete = (
-        data.table("eligibility_readings"),
-        data.table("problems"),
-        data.table("completeness"),
-    )
-    usual = readings[readings["is_default"]]
-    if len(usual):
-        counts = usual["status"].value_counts()
-        said.append(
-            f"Eligibility as study.yaml reads the registry: {counts.get('eligible', 0)} eligible, {counts.get('ineligible', 0)} ineligible, "
-            f"{counts.get('indeterminate', 0)} indeterminate of {len(usual)} donors."
-        )
-        changing = list(dict.fromkeys(readings.loc[readings["changes"], "donor_id"]))
-        named = ", ".join(changing[:12]) + (" and more" if len(changing) > 12 else "")
-        said.append(f"Donors whose status depends on how an ambiguous criterion is read: {named or 'none'}.")
-    else:
-        said.append("Nobody is analysed, so nobody's eligibility is judged.")
-    aside = problems[problems["severity"] == "quarantine"]
-    if len(aside):
-        said.append(f"Set aside by the checks: {', '.join(dict.fromkeys(aside['entity']))}.")
-    warnings = int((problems["severity"] == "warning").sum())
-    if warnings:
-        said.append(f"Warnings that wait for a look: {warnings}; see the page of problems.")
-    gaps = complete[complete["status"] == "missing"]
-    if len(gaps):
-        said.append(f"Planned results that are missing: {len(gaps)}, of {gaps['donor_id'].nunique()} of the donors.")
-    if not data.config.groups_of("control") or not (data.table("donors_derived")["role"] == "control").any():
-        said.append("There are no control donors: nothing can be compared with health.")
-    else:
-        said.append(
-            "Controls differ from patients in the source of their cells and in more than the disease; group differences describe."
-        )
-    plan = data.config.settings.get("plan") or {}
-    if not plan.get("sha256"):
-        said.append("No hash of a dated analysis plan is recorded, so every result is exploratory.")
-    return said

@@ -43,29 +43,41 @@ class TableView:
     def _rows(self) -> pd.DataFrame:
         return self.frame if len(self.frame) <= MOST_ROWS else self.frame.head(SHOWN_ROWS)
 
-    def _notes(self) -> list[str]:
+    def headings(self) -> list[str]:
+        """Headings of the columns; a unit follows after a line break."""
+        return [self.labels.get(str(c), str(c)) for c in self.frame]
+
+    def texts(self) -> list[list[str]]:
+        """The cells of the rows that are shown, as text."""
+        return [[_text(v) for v in row] for row in self._rows().itertuples(index=False, name=None)]
+
+    def numeric(self) -> dict[str, bool]:
+        """Whether a column holds numbers, by its name."""
+        kinds = {str(c): self.frame[c].dtype for c in self.frame}
+        return {
+            c: pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind) for c, kind in kinds.items()
+        }
+
+    def notes(self) -> list[str]:
+        """Sentences below the table, what was left out first."""
         left_out = len(self.frame) - len(self._rows())
         where = f" The whole table is in {self.file}." if self.file else ""
         more = [f"{len(self._rows()):,} of {len(self.frame):,} rows are shown.{where}"] if left_out else []
         return [*more, *self.footnotes]
 
     def _repr_html_(self) -> str:
-        numeric = {
-            c: pd.api.types.is_numeric_dtype(self.frame[c].dtype)
-            and not pd.api.types.is_bool_dtype(self.frame[c].dtype)
-            for c in self.frame
-        }
+        numeric = self.numeric()
         head = "".join(
-            f'<th scope="col"{" class=num" if numeric[c] else ""}>{_heading(self.labels.get(str(c), str(c)))}</th>'
-            for c in self.frame
+            f'<th scope="col"{" class=num" if numeric[str(c)] else ""}>{_heading(heading)}</th>'
+            for c, heading in zip(self.frame, self.headings(), strict=True)
         )
         body = "".join(
-            "<tr>" + "".join(_cell(row[j], numeric[c]) for j, c in enumerate(self.frame)) + "</tr>"
+            "<tr>" + "".join(_cell(row[j], numeric[str(c)]) for j, c in enumerate(self.frame)) + "</tr>"
             for row in self._rows().itertuples(index=False, name=None)
         )
         if not len(self.frame):
             body = f'<tr><td colspan="{max(1, self.frame.shape[1])}">No rows.</td></tr>'
-        notes = "".join(f"<li>{html.escape(n)}</li>" for n in self._notes())
+        notes = "".join(f"<li>{html.escape(n)}</li>" for n in self.notes())
         return (
             f'<div class="table-wrap" role="region" aria-label="{html.escape(self.caption)}" tabindex="0"><table class="apap"><caption>{html.escape(self.caption)}</caption>'
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
@@ -73,12 +85,12 @@ class TableView:
         )
 
     def __repr__(self) -> str:
-        cells = [[_text(v) for v in row] for row in self._rows().itertuples(index=False, name=None)]
-        headings = [self.labels.get(str(c), str(c)).replace("\n", ", ") for c in self.frame]
+        cells = self.texts()
+        headings = [h.replace("\n", ", ") for h in self.headings()]
         widths = [max([len(h), *(len(r[j]) for r in cells)]) for j, h in enumerate(headings)]
         lines = [self.caption, "  ".join(h.ljust(w) for h, w in zip(headings, widths, strict=True)).rstrip()]
         lines += ["  ".join(t.ljust(w) for t, w in zip(r, widths, strict=True)).rstrip() for r in cells] or ["No rows."]
-        return "\n".join([*lines, *self._notes()])
+        return "\n".join([*lines, *self.notes()])
 
 
 def _heading(label: str) -> str:

@@ -1,0 +1,25 @@
+"""The methods of a study in sentences, ready for a manuscript."""
+
+from __future__ import annotations
+
+from helpers.analysis import Analysis
+from helpers.report.provenance import versions
+from helpers.stats.plan import Plan
+from helpers.stats.words import methods
+
+COMPUTING = ("numpy", "pandas", "pingouin", "scipy", "statsmodels")
+"""Packages that compute what is reported."""
+
+
+def methods_text(data: Analysis) -> list[str]:
+    """What was done, from the plan and the tables; paragraphs.
+
+    Parameters
+    ----------
+    data
+        The opened study.
+    """
+    used = {name: version for name, version in versions().items() if name in COMPUTING}
+    return [
+        methods(Plan.from_config(data.config), data.table("effects"), data.table("effects_sensitivity"), used),
+    ]
