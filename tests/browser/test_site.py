@@ -117,6 +117,21 @@ def test_text_stands_out_from_its_ground(browser: Any, report: Path, name: str) 
     page.context.close()
 
 
+@pytest.mark.parametrize("name", [*PAGES, "donors/D01"])
+@pytest.mark.parametrize("width", [DESK, PHONE])
+def test_no_rule_of_accessibility_is_broken(browser: Any, report: Path, name: str, width: int) -> None:
+    """The rules of axe-core for WCAG 2.1 A and AA and its best practices; any finding fails, not only serious ones."""
+    from axe_playwright_python.base import AXE_FILE_PATH
+
+    page, _ = opened(browser, report, name, width)
+    page.evaluate(AXE_FILE_PATH.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run().then(r => r)")
+    broken = [(v["id"], v["impact"], [n["target"] for n in v["nodes"][:3]]) for v in found["violations"]]
+    assert broken == []
+    assert len(found["passes"]) > 15, "the rules were run"
+    page.context.close()
+
+
 def test_the_keyboard_is_enough(browser: Any, report: Path) -> None:
     page, _ = opened(browser, report, "index")
     page.keyboard.press("Tab")

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -63,12 +66,10 @@ class Picture:
         dpi
             Dots an inch, for png and tiff.
         """
-        metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
-        settings = {"pil_kwargs": {"compression": "tiff_lzw"}} if kind == "tiff" else {"metadata": metadata}
         if (kind, dpi) not in self._made:
             out = io.BytesIO()
             with styled():
-                self.figure.savefig(out, format=kind, dpi=dpi, **settings)
+                _print(self.figure, out, kind, dpi)
             self._made[kind, dpi] = out.getvalue()
         return self._made[kind, dpi]
 
@@ -92,6 +93,23 @@ class Picture:
 
     def __repr__(self) -> str:
         return self.alt
+
+
+def _print(figure: Figure, out: io.BytesIO, kind: str, dpi: int) -> None:
+    """Draw into a file, once; `Figure.savefig` draws each figure twice, for a box that is not asked for here."""
+    before = figure.dpi
+    figure.set_dpi(dpi)
+    try:
+        if kind == "svg":
+            FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None})
+        elif kind == "pdf":
+            FigureCanvasPdf(figure).print_pdf(out, metadata={"CreationDate": None})
+        elif kind == "tiff":
+            FigureCanvasAgg(figure).print_tif(out, pil_kwargs={"compression": "tiff_lzw", "dpi": (dpi, dpi)})
+        else:
+            FigureCanvasAgg(figure).print_png(out, metadata={"Software": None})
+    finally:
+        figure.set_dpi(before)
 
 
 def _few_colours(png: bytes, smaller: float) -> bytes:
@@ -119,7 +137,8 @@ def drawn(draw: Callable[P, Picture]) -> Callable[P, Picture]:
             picture = draw(*args, **kwargs)
             if any(_is_simulated(value) for value in (*args, *kwargs.values())):
                 _mark_simulated(picture.figure)
-            picture.figure.draw_without_rendering()
+            if (engine := picture.figure.get_layout_engine()) is not None:
+                engine.execute(picture.figure)
             picture.figure.set_layout_engine("none")
             _settle(picture.figure)
             return picture

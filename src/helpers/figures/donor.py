@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +24,7 @@ from helpers.study.config import Condition, Config
 
 ACROSS, MOST_PANELS = 5, 15
 PANEL = ["assay", "readout", "timepoint_h", "assay_minutes"]
+_UNTIMED = {"timepoint_h": -1, "assay_minutes": -1}
 _ROLES = ("reference", "treatment", "positive_control", "vehicle")
 
 
@@ -48,14 +48,18 @@ def _against_controls(own: pd.DataFrame, controls: pd.DataFrame, config: Config,
         return sentence_picture(name, "Nothing of this donor was measured.", own, PAGE_IN)
     roles = {(r["assay"], r["name"]): i for i, r in enumerate(config.settings.get("readouts", ()))}
     order = [roles.get(key, len(roles)) for key in zip(own["assay"], own["readout"], strict=True)]
-    own = own.assign(place=order).sort_values(["place", "readout", "timepoint_h"], kind="stable")
+    own = own.assign(place=order, drawn=drawn_values(own)).sort_values(
+        ["place", "readout", "timepoint_h"], kind="stable"
+    )
     panels = [(key, rows) for key, rows in own.groupby(PANEL, sort=False, dropna=False)][:MOST_PANELS]
     down = -(-len(panels) // ACROSS)
     figure = Figure(figsize=(PAGE_IN, 1.35 * down + 0.75), layout="constrained")
+    controls = controls.assign(drawn=drawn_values(controls))
+    others = {tuple(key): rows for key, rows in controls.fillna(_UNTIMED).groupby(PANEL, sort=False)}
     said = []
     for i, (key, rows) in enumerate(panels):
         axes = figure.add_subplot(down, ACROSS, i + 1)
-        beside = _same(controls, key)
+        beside = others.get(tuple(-1 if pd.isna(k) else k for k in key), controls.iloc[:0])
         _panel(axes, rows, beside, conditions, bottom=i >= len(panels) - ACROSS)
         title = readout_words(str(key[1])) + (f", {key[2]:g} h" if own["timepoint_h"].nunique() > 1 else "")
         axes.set_title(textwrap.fill(title, 18), fontsize=6.5)
@@ -77,7 +81,13 @@ def _against_controls(own: pd.DataFrame, controls: pd.DataFrame, config: Config,
     left = own.groupby(PANEL, dropna=False).ngroups - len(panels)
     if left:
         caption += f" {left} further readouts are in tables/readouts.csv."
-    return Picture(figure, name, f"Readouts of {donor}. {' '.join(said)}", caption, own.reset_index(drop=True))
+    return Picture(
+        figure,
+        name,
+        f"Readouts of {donor}. {' '.join(said)}",
+        caption,
+        own.drop(columns="drawn").reset_index(drop=True),
+    )
 
 
 def _beside_their_reference(config: Config, there: set[str]) -> list[Condition]:
@@ -87,25 +97,17 @@ def _beside_their_reference(config: Config, there: set[str]) -> list[Condition]:
     return sorted(chosen, key=lambda c: (place.get(c.compare_to, place[c.code]), place[c.code]))
 
 
-def _same(controls: pd.DataFrame, key: tuple[Any, ...]) -> pd.DataFrame:
-    for column, value in zip(PANEL, key, strict=True):
-        controls = controls[controls[column].isna() if pd.isna(value) else controls[column] == value]
-    return controls
-
-
 def _panel(axes: Axes, own: pd.DataFrame, controls: pd.DataFrame, there: list[Condition], bottom: bool) -> None:
     x = {c.code: float(i) for i, c in enumerate(there)}
-    own = own.assign(drawn=drawn_values(own), x=own["condition"].map(x))
+    own = own.assign(x=own["condition"].map(x))
     beside = controls[controls["condition"].isin(x)]
-    beside = beside.assign(drawn=drawn_values(beside), x=beside["condition"].map(x))
-    spread = beside.groupby("condition", sort=False).cumcount()
-    wide = beside.groupby("condition", sort=False)["drawn"].transform("size")
-    shift = 0.5 * (spread + 0.5) / wide - 0.25
-    axes.scatter(
-        beside["x"] + shift, beside["drawn"], s=7, marker="s", facecolors="none", edgecolors=GREY, linewidths=0.5
-    )
+    beside = beside.assign(x=beside["condition"].map(x))
+    by_condition = beside.groupby("condition", sort=False)["drawn"]
+    shift = 0.5 * (by_condition.cumcount() + 0.5) / by_condition.transform("size") - 0.25
+    axes.plot(beside["x"] + shift, beside["drawn"], "s", markersize=2.6, mfc="none", mec=GREY, mew=0.5)
+    means = own.groupby("condition")["drawn"].mean()
     for condition in there:
-        pair = [own.loc[own["condition"] == code, "drawn"].mean() for code in (condition.compare_to, condition.code)]
+        pair = [means.get(code, np.nan) for code in (condition.compare_to, condition.code)]
         if condition.compare_to in x and np.isfinite(pair).all():
             axes.plot([x[condition.compare_to], x[condition.code]], pair, color=ORANGE, linewidth=0.8, alpha=0.7)
     for kinds, marker, face in (
@@ -114,18 +116,17 @@ def _panel(axes: Axes, own: pd.DataFrame, controls: pd.DataFrame, there: list[Co
         (("right",), "^", "white"),
     ):
         rows = own[own["censoring"].isin(kinds)]
-        axes.scatter(
-            rows["x"], rows["drawn"], s=20, marker=marker, facecolors=face, edgecolors=ORANGE, linewidths=0.9, zorder=3
-        )
+        if len(rows):
+            axes.plot(
+                rows["x"], rows["drawn"], marker, markersize=4.5, mfc=face, mec=ORANGE, mew=0.9, zorder=3, clip_on=False
+            )
     axes.set_xlim(-0.5, len(there) - 0.5)
-    axes.set_xticks(
-        list(x.values()),
-        [c.label if bottom else "" for c in there],
-        rotation=60,
-        fontsize=5.5,
-        ha="right",
-        rotation_mode="anchor",
-    )
+    if bottom:
+        names = [c.label for c in there]
+        axes.set_xticks(list(x.values()), names, rotation=60, fontsize=5.5, ha="right", rotation_mode="anchor")
+    else:
+        axes.set_xticks(list(x.values()))
+        axes.tick_params(axis="x", labelbottom=False)
     _value_axis(axes, pd.concat([own, beside]))
 
 
@@ -145,10 +146,12 @@ def _value_axis(axes: Axes, rows: pd.DataFrame) -> None:
 def _words(own: pd.DataFrame, controls: pd.DataFrame, config: Config) -> str:
     labels = {c.code: c.label for c in config.conditions}
     parts = []
-    for code, rows in own.groupby("condition", sort=False):
-        others = drawn_values(controls[controls["condition"] == code]).dropna()
-        seen = f" (controls {number(float(others.min()))} to {number(float(others.max()))})" if len(others) else ""
-        parts.append(f"{labels.get(str(code), str(code))} {number(float(drawn_values(rows).mean()))}{seen}")
+    seen = controls.groupby("condition")["drawn"].agg(["min", "max"]).dropna()
+    for code, mean in own.groupby("condition", sort=False)["drawn"].mean().items():
+        others = ""
+        if code in seen.index:
+            others = f" (controls {number(float(seen['min'][code]))} to {number(float(seen['max'][code]))})"
+        parts.append(f"{labels.get(str(code), str(code))} {number(float(mean))}{others}")
     return f"{readout_words(str(own['readout'].iloc[0]))}, {own['unit'].iloc[0]}: {', '.join(parts)}."
 
 

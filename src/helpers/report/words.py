@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 SIMULATED = "SIMULATED: no person and no measurement on this page is real."
+NOTICE = "What kind of study this is"
 RESEARCH = "For research, not for care."
 FAILED = "This page is not complete."
 INDEX = "Overview"

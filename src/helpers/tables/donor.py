@@ -107,17 +107,20 @@ def readouts_view(part: DonorPart) -> TableView:
     place = [roles.get(key, len(roles)) for key in zip(own["assay"], own["readout"], strict=True)]
     own = own.assign(place=place).sort_values("place", kind="stable")
     labels = {c.code: c.label for c in config.conditions}
+    means, observed = _means(own, [*_KEY, "condition"]), _observed(part.controls)
     lines = []
-    for key, rows in own.groupby(_KEY, sort=False, dropna=False):
-        for treatment in (c for c in config.conditions if c.compare_to and (rows["condition"] == c.code).any()):
+    for key, rows in own.fillna(dict.fromkeys(_KEY, -1)).groupby(_KEY, sort=False):
+        there, scale = set(rows["condition"]), str(rows["scale"].iloc[0])
+        for treatment in (c for c in config.conditions if c.compare_to and c.code in there):
+            without, treated = (means.get((*key, code)) for code in (treatment.compare_to, treatment.code))
             lines.append(
                 {
                     "readout": f"{readout_words(str(key[1]))}, {rows['unit'].iloc[0]}",
                     "comparison": f"{treatment.label} against {labels.get(treatment.compare_to, treatment.compare_to)}",
-                    "without": _value(rows[rows["condition"] == treatment.compare_to]),
-                    "with": _value(rows[rows["condition"] == treatment.code]),
-                    "change": _change(rows, treatment.code, treatment.compare_to),
-                    "controls": _observed(_of_key(part.controls, key), treatment.compare_to),
+                    "without": _value(without, scale),
+                    "with": _value(treated, scale),
+                    "change": _change(treated, without, scale),
+                    "controls": observed.get((*key, treatment.compare_to), "none measured"),
                 }
             )
     columns = ["readout", "comparison", "without", "with", "change", "controls"]
@@ -140,18 +143,30 @@ def readouts_view(part: DonorPart) -> TableView:
     )
 
 
-def _of_key(table: pd.DataFrame, key: tuple[Any, ...]) -> pd.DataFrame:
-    for column, value in zip(_KEY, key, strict=True):
-        table = table[table[column].isna() if pd.isna(value) else table[column] == value]
-    return table
+_Ends = tuple[float, float]
 
 
-def _ends(rows: pd.DataFrame) -> tuple[float, float]:
-    """Lowest and highest that the mean of rows can be on the scale of analysis; equal where all are measured."""
-    scale, exact = str(rows["scale"].iloc[0]), rows["censoring"] == "none"
-    low = to_scale(rows["value"].where(exact, rows["lower"].fillna(-math.inf)).astype("float64"), scale)
-    high = to_scale(rows["value"].where(exact, rows["upper"].fillna(math.inf)).astype("float64"), scale)
-    return float(low.mean()), float(high.mean())
+def _means(rows: pd.DataFrame, by: list[str]) -> dict[tuple[Any, ...], tuple[_Ends, _Ends]]:
+    """Lowest and highest that the mean of rows can be, on the scale of analysis and in the unit, by key.
+
+    The two are equal where all values are measured. A time that a readout does not have is −1 in the key.
+    """
+    exact = rows["censoring"] == "none"
+    ends = pd.DataFrame(
+        {
+            "low_unit": rows["value"].where(exact, rows["lower"].fillna(-math.inf)).astype("float64"),
+            "high_unit": rows["value"].where(exact, rows["upper"].fillna(math.inf)).astype("float64"),
+        }
+    )
+    for scale, part in ends.groupby(rows["scale"].astype(str)):
+        for end in ("low", "high"):
+            ends.loc[part.index, end] = to_scale(part[f"{end}_unit"], str(scale))
+    keys = rows[by].fillna(dict.fromkeys(_KEY, -1))
+    columns = ["low", "high", "low_unit", "high_unit"]
+    found = ends.reindex(columns=columns).groupby([keys[k] for k in by], sort=False).mean()
+    return {
+        key: ((low, high), (low_unit, high_unit)) for key, low, high, low_unit, high_unit in found.itertuples(name=None)
+    }
 
 
 def _back(value: float, scale: str) -> float:
@@ -159,24 +174,21 @@ def _back(value: float, scale: str) -> float:
     return value if math.isinf(value) else float(from_scale(pd.Series([value]), scale).iloc[0])
 
 
-def _value(rows: pd.DataFrame) -> str:
-    if rows.empty:
+def _value(mean: tuple[_Ends, _Ends] | None, scale: str) -> str:
+    if mean is None:
         return ""
-    scale = str(rows["scale"].iloc[0])
-    low, high = (_back(end, scale) for end in _ends(rows))
+    low, high = (_back(end, scale) for end in mean[0])
     return _bounded(low, high, "")
 
 
-def _change(rows: pd.DataFrame, treatment: str, reference: str) -> str:
-    pair = [rows[rows["condition"] == code] for code in (treatment, reference)]
-    if any(p.empty for p in pair):
+def _change(treated: tuple[_Ends, _Ends] | None, without: tuple[_Ends, _Ends] | None, scale: str) -> str:
+    if treated is None or without is None:
         return "no pair"
-    scale = str(rows["scale"].iloc[0])
-    if scale == "logit":  # a difference of percentages is what a reader of one page can use
-        pair, scale = [p.assign(scale="identity") for p in pair], "identity"
-    (with_low, with_high), (low, high) = (_ends(p) for p in pair)
-    ends = [with_low - high, with_high - low]
-    low, high = (_back(end, scale) for end in ends)
+    # a difference of percentages is what a reader of one page can use, not one of logits
+    which, scale = (1, "identity") if scale == "logit" else (0, scale)
+    low, high = (
+        _back(end, scale) for end in (treated[which][0] - without[which][1], treated[which][1] - without[which][0])
+    )
     return _bounded(low, high, "×" if scale == "log2" else "")
 
 
@@ -199,12 +211,16 @@ def _bounded(low: float, high: float, sign: str) -> str:
     return f">{sign}{show(low)}" if math.isinf(high) else f"{sign}{show(low)} to {sign}{show(high)}"
 
 
-def _observed(controls: pd.DataFrame, condition: str) -> str:
-    rows = controls[controls["condition"] == condition]
-    each = [_ends(own) for _, own in rows.groupby("donor_id")]
-    if not each:
-        return "none measured"
-    scale = str(rows["scale"].iloc[0])
+def _observed(controls: pd.DataFrame) -> dict[tuple[Any, ...], str]:
+    """What the controls showed, by readout and condition."""
+    scales = dict(zip(controls["readout"], controls["scale"].astype(str), strict=True))
+    each: dict[tuple[Any, ...], list[_Ends]] = {}
+    for (*key, _), (ends, _) in _means(controls, [*_KEY, "condition", "donor_id"]).items():
+        each.setdefault(tuple(key), []).append(ends)
+    return {key: _seen(ends, scales[key[1]]) for key, ends in each.items()}
+
+
+def _seen(each: list[_Ends], scale: str) -> str:
     exact = [_back(low, scale) for low, high in each if low == high]
     seen = _bounded(min(exact), max(exact), "") if exact else "none within limits"
     beyond = f", {len(each) - len(exact)} beyond a limit" if len(exact) < len(each) else ""
