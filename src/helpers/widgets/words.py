@@ -1,0 +1,25 @@
+"""Words of the widgets room."""
+
+from __future__ import annotations
+
+ASSAYS = {
+    "cytokines": "Cytokines",
+    "cytokines_per_cell": "Cytokines per living macrophage",
+    "phenotype": "Phenotype",
+    "phagocytosis": "Phagocytosis",
+    "measurements": "Other measurements",
+}
+ROLES = {"primary": " (primary)", "secondary": " (secondary)"}
+SCALES = {"log2": "as analysed: logarithmic", "logit": "as analysed: log odds", "measured": "as measured"}
+ASSAY, READOUT, COMPARISON, DONORS, SCALE = "Assay", "Readout", "Comparison", "Donors", "Scale"
+NO_REFERENCE = "{condition}, groups side by side"
+EVERYONE = (
+    "The estimate below is of all donors, as planned. Choosing donors changes the picture and the wells, never the "
+    "estimate, its interval or its p."
+)
+FEWER = "{n} of {all} donors are chosen. The estimate below is still that of all donors, as planned; choosing never makes a new p."
+EFFECT_ROWS = "Rows of the table of effects for this readout and comparison, all donors."
+NO_READOUTS = "This study has no readouts of donors, so there is nothing to explore."
+NO_ROWS = "The plan holds no estimate for this choice."
+ALL_DONORS = "All donors"
+NO_COMPARISON = "No comparison of the plan has values of this readout in all of its conditions."
