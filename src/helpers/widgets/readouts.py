@@ -14,6 +14,7 @@ from helpers.tables.wells import wells_view
 from helpers.widgets import choices, words
 from helpers.widgets.choices import Selection
 from helpers.widgets.shown import Explorer, box, image, table, text
+from helpers.widgets.shown import sentence as say
 
 
 @dataclass(frozen=True)
@@ -144,11 +145,11 @@ def _wired(data: Analysis, start: Selection) -> Explorer:
         if comparison.value is None:
             explorer.picture = None
             picture.value = rows.value = wells.value = ""
-            sentence.value = f"<p>{words.NO_COMPARISON}</p>"
+            sentence.value = say(words.NO_COMPARISON)
             return
         now = shown(data, chosen())
         explorer.picture = now.picture
-        picture.value, sentence.value = image(now.picture), f"<p>{now.sentence}</p>"
+        picture.value, sentence.value = image(now.picture), say(now.sentence)
         rows.value, wells.value = table(now.effects), table(now.wells)
 
     controls = ipywidgets.HBox(

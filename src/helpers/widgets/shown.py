@@ -46,9 +46,20 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no type
         return bundle | still, about
 
 
-def text(sentence: str = "") -> Any:
+def text(words: str = "") -> Any:
     """A widget that shows sentences."""
-    return box(f"<p>{html.escape(sentence)}</p>" if sentence else "")
+    return box(sentence(words) if words else "")
+
+
+def sentence(words: str) -> str:
+    """Sentences as HTML.
+
+    Examples
+    --------
+    >>> sentence("n < 5")
+    '<p>n &lt; 5</p>'
+    """
+    return f"<p>{html.escape(words)}</p>"
 
 
 def box(content: str = "") -> Any:

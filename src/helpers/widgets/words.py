@@ -23,3 +23,18 @@ NO_READOUTS = "This study has no readouts of donors, so there is nothing to expl
 NO_ROWS = "The plan holds no estimate for this choice."
 ALL_DONORS = "All donors"
 NO_COMPARISON = "No comparison of the plan has values of this readout in all of its conditions."
+
+TUBE, GATE, EDGE, PLACE, VALUE, REASON, SAVE = "Tube", "Gate", "Edge", "Place", "Value", "Reason", "Save this gate"
+REASON_HINT = "What is different in this file? At least a word, at most 200 characters."
+BLINDED = (
+    "Whose cells these are, in which condition, and every effect stay hidden until the gate is saved with a reason."
+)
+NO_TUBES = "This study has no FCS files of the phenotype, so there is no gate to look at."
+NO_EDGE = "No gate of this tube has an edge that can be moved: polygons, ellipses and quadrants are drawn elsewhere."
+UNCHANGED = "The edge stands where it stood; move it before saving."
+SAVED = (
+    "Saved to {file}, with its reason. This was {fcs_file}: {whose}. Run all cells again, and the study is computed "
+    "with this gate; it is listed in gate_overrides."
+)
+IN_WORKBOOK = "The row to copy:"
+SEEN = "This gate was saved and whose cells these are was shown; it is not moved again here."
