@@ -14,10 +14,10 @@ from helpers.tables.base import TableView
 
 SCREEN_DPI = 110
 _STYLE = (
-    "<style>.apap-explore table{font-variant-numeric:tabular-nums;border-collapse:collapse}"
+    "<style>.apap-explore .jp-RenderedHTMLCommon table{margin:0;font-variant-numeric:tabular-nums;border-collapse:collapse}"
     ".apap-explore caption{text-align:left;font-weight:600;padding:.2em 0 .4em}"
-    ".apap-explore td,.apap-explore th{text-align:left;vertical-align:top;padding:.25em .7em .25em 0;line-height:1.35}"
-    ".apap-explore th.num,.apap-explore td.num{text-align:right}.apap-explore .unit{display:block;font-weight:400}"
+    ".apap-explore .jp-RenderedHTMLCommon td,.apap-explore .jp-RenderedHTMLCommon th{text-align:left;vertical-align:top;padding:.25em .7em .25em 0;line-height:1.35}"
+    ".apap-explore .jp-RenderedHTMLCommon th.num,.apap-explore .jp-RenderedHTMLCommon td.num{text-align:right}.apap-explore .unit{display:block;font-weight:400}"
     ".apap-explore .table-wrap{overflow:auto;max-height:22em}.apap-explore thead th{position:sticky;top:0;"
     "background:var(--jp-layout-color1,#fff)}.apap-explore ul.footnotes,.apap-explore figcaption{font-size:.92em;"
     "line-height:1.4;max-width:60em}.apap-explore figure{margin:.4em 0}.apap-explore p{line-height:1.4;max-width:60em}</style>"
