@@ -207,3 +207,18 @@ def test_a_notebook_runs_with_another_study_in_its_parameters(
     papermill.execute_notebook(source, out, {"study": str(small_study)}, cwd=str(tmp_path), progress_bar=False)
     said = str([c.get("outputs") for c in nbformat.read(out, as_version=4).cells])
     assert "A small study for tests" in said and "Demo" not in said
+
+
+@pytest.mark.parametrize(("study", "said"), [("no such folder", "There is no such"), (5, "There is no such")])
+def test_a_wrong_study_in_the_parameters_is_a_sentence(study: object, said: str, tmp_path: Path) -> None:
+    import papermill
+
+    with pytest.raises(papermill.PapermillExecutionError) as stopped:
+        papermill.execute_notebook(
+            PROJECT / "notebooks" / "explore.ipynb",
+            tmp_path / "run.ipynb",
+            {"study": study},
+            cwd=str(tmp_path),
+            progress_bar=False,
+        )
+    assert stopped.value.ename == "Refused" and said in stopped.value.evalue

@@ -271,7 +271,7 @@ def blinded(everyone: Sequence[Tube], salt: str) -> dict[str, str]:
     --------
     >>> one = Tube("D01_am.fcs", "", "", "D01", "apap", "am", (), "P1", "stained", (), "", "", "")
     >>> blinded([one], "demo")
-    {'Tube hjkm, stained': 'D01_am.fcs'}
+    {'Tube pgqp, stained': 'D01_am.fcs'}
     """
     letters = str.maketrans("0123456789abcdef", "bcdfghjkmnpqrstv")
     whole = {t.fcs_file: digest_of([salt, t.fcs_file]).translate(letters) for t in everyone}
