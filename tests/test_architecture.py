@@ -20,6 +20,7 @@ BEFORE = {
     "analysis": {"core", "readers", "study", "cohort", "assays", "stats"},
     "figures": {"core", "readers", "study", "cohort", "assays", "stats", "analysis"},
     "tables": {"core", "readers", "study", "cohort", "assays", "stats", "analysis"},
+    "widgets": {"core", "readers", "study", "cohort", "assays", "stats", "analysis", "figures", "tables"},
     "report": {"core", "readers", "study", "cohort", "assays", "stats", "analysis", "figures", "tables"},
     "simulate": {"core", "readers"},
     "cli": {

@@ -16,10 +16,14 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 KEPT = {"kernelspec", "language_info"}
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def refresh(path: Path) -> None:
-    """Execute one notebook in place; times, execution metadata and widget state are left out."""
+    """Execute one notebook in place; times, execution metadata and widgets are left out.
+
+    A widget lives only as long as its kernel: what is stored in its place is the picture beside it.
+    """
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(
         notebook, kernel_name="python3", timeout=300, resources={"metadata": {"path": str(path.parent)}}
@@ -29,6 +33,8 @@ def refresh(path: Path) -> None:
     notebook.metadata.get("language_info", {}).pop("version", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        for output in cell.get("outputs", ()):
+            output.get("data", {}).pop(WIDGET, None)
     nbformat.write(notebook, path)
 
 

@@ -52,7 +52,7 @@ def gating_strategy(data: Analysis, fcs_file: str) -> Picture:
     down = -(-len(steps) // ACROSS)
     figure = Figure(figsize=(PAGE_IN, 2.3 * down + 0.1), layout="constrained")
     for i, step in enumerate(steps):
-        _step(figure.add_subplot(down, ACROSS, i + 1), step)
+        step_panel(figure.add_subplot(down, ACROSS, i + 1), step)
     shares = pd.DataFrame(
         [(s.population, s.parent, s.n_events, s.n_parent, _share(s)) for s in steps],
         columns=["population", "parent", "n_events", "n_parent", "pct_parent"],
@@ -78,7 +78,8 @@ def _whose(data: Analysis, fcs_file: str) -> str:
     return ", ".join(str(p) for p in parts if isinstance(p, str) and p)
 
 
-def _step(axes: Axes, step: Step) -> None:
+def step_panel(axes: Axes, step: Step) -> None:
+    """Draw one gate: density of the parent's events, the gate's outline, decades or thousands on the axes."""
     edges = np.linspace(0, 1, BINS + 1)
     density = np.ma.masked_equal(step.density.T, 0)
     axes.pcolormesh(
@@ -87,7 +88,7 @@ def _step(axes: Axes, step: Step) -> None:
     for x, y in step.outlines:
         axes.plot(x, y, color=ORANGE, linewidth=1.3, clip_on=True)
     for which, axis in ((axes.xaxis, step.x), (axes.yaxis, step.y)):
-        _ticks(which, axis)
+        axis_ticks(which, axis)
     axes.set(xlim=(0, 1), ylim=(0, 1))  # after the ticks, which would widen them
     axes.set_xlabel(step.x.label, fontsize=7)
     axes.set_ylabel(step.y.label, fontsize=7)
@@ -95,7 +96,7 @@ def _step(axes: Axes, step: Step) -> None:
     axes.tick_params(labelsize=6)
 
 
-def _ticks(which: Any, axis: Axis) -> None:
+def axis_ticks(which: Any, axis: Axis) -> None:
     """Decades on a logicle axis, thousands on a linear one."""
     if axis.dyed:
         which.set_ticks(transformed(np.array(DECADES), SCALE).tolist(), labels=list(_DECADE_WORDS))

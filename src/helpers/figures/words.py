@@ -60,3 +60,4 @@ HEALTH_CAPTION = (
 )
 ONE_MORE = {"donor": "one more donor", "culture": "one more culture an arm", "assay": "one more assay well a culture"}
 CHANGE_UNIT = {"log2": "log2 fold", "logit": "log odds"}
+AXIS_SCALE = {"measured": "", "log2": "logarithmic axis", "logit": "log-odds axis"}

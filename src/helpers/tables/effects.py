@@ -12,7 +12,7 @@ from helpers.stats.response import ROW, same
 from helpers.stats.sentences import conclusions
 from helpers.study.config import Config
 from helpers.tables.base import TableView, show_table
-from helpers.tables.words import EFFECT_NOTES
+from helpers.tables.words import CONTRASTS, EFFECT_NOTES
 
 _RATIO = {"fold": "fold", "odds": "odds"}
 
@@ -30,22 +30,37 @@ def effects_view(effects: pd.DataFrame, config: Config, assay: str, contrast: st
         Which rows.
     """
     rows = effects[(effects["assay"] == assay) & (effects["contrast"] == contrast)]
-    labels = {c.code: c.label for c in config.conditions} | {g.code: g.label for g in config.groups}
-    lines = [_line(r, labels, name_of(config, assay, r.readout)) for r in rows.itertuples()]
+    lines = [_line(r, config) for r in rows.itertuples()]
+    caption = f"{contrast.replace('_', ' ').capitalize()}, {assay}."
+    return _view(pd.DataFrame(lines, columns=list(_HEADINGS)), rows, caption, _HEADINGS)
+
+
+def rows_view(rows: pd.DataFrame, config: Config, caption: str) -> TableView:
+    """Some rows of the output table ``effects``, of whatever comparison each is, as they stand there.
+
+    Parameters
+    ----------
+    rows
+        The rows.
+    config
+        study.yaml, for labels.
+    caption
+        One sentence.
+    """
+    headings = {"contrast": "Question", **_HEADINGS}
+    sets = {"eligible": " (eligible donors)"}
+    lines = [
+        {"contrast": CONTRASTS.get(r.contrast, r.contrast) + sets.get(r.analysis_set, ""), **_line(r, config)}
+        for r in rows.itertuples()
+    ]
+    return _view(pd.DataFrame(lines, columns=list(headings)), rows, caption, headings)
+
+
+def _view(lines: pd.DataFrame, rows: pd.DataFrame, caption: str, headings: dict[str, str]) -> TableView:
     approximate = rows["note"].str.contains("Approximate", na=False).any()
+    about = ("Approximate: the interval covers less than it says at this size; see methods.",) if approximate else ()
     return show_table(
-        pd.DataFrame(lines, columns=list(_HEADINGS)),
-        f"{contrast.replace('_', ' ').capitalize()}, {assay}.",
-        (
-            *EFFECT_NOTES,
-            *(
-                ("Approximate: the interval covers less than it says at this size; see methods.",)
-                if approximate
-                else ()
-            ),
-        ),
-        _HEADINGS | interval_heading(rows),
-        file="tables/effects.csv",
+        lines, caption, (*EFFECT_NOTES, *about), headings | interval_heading(rows), file="tables/effects.csv"
     )
 
 
@@ -76,17 +91,20 @@ def interval_heading(rows: pd.DataFrame) -> dict[str, str]:
     return {"interval": f"{100 * levels.pop():g} % interval"} if len(levels) == 1 else {}
 
 
-def _line(row: Any, labels: dict[str, str], name: str) -> dict[str, Any]:
+def _line(row: Any, config: Config) -> dict[str, Any]:
+    labels = {c.code: c.label for c in config.conditions} | {g.code: g.label for g in config.groups}
     ratio = row.ratio_kind in _RATIO
     value = (row.ratio, row.ratio_low, row.ratio_high) if ratio else (row.estimate, row.ci_low, row.ci_high)
     numbers = [float(v) if not pd.isna(v) else float("nan") for v in value]
     unit = _RATIO[row.ratio_kind] if ratio else {"log2": "log2", "logit": "logit"}.get(row.scale, row.unit)
+    if row.contrast == "gap_closed":
+        unit = "of the gap"
     comparison = labels.get(row.treatment, row.treatment) + (
         f" / {labels.get(row.reference, row.reference)}" if row.reference else ""
     )
     status = "" if row.status == "ok" else row.status.replace("_", " ")
     return {
-        "readout": name,
+        "readout": name_of(config, row.assay, row.readout),
         "group": " − ".join(labels.get(g.strip(), g.strip()) for g in str(row.group).split("\N{MINUS SIGN}")),
         "comparison": comparison,
         "n": int(row.n_pairs) if not pd.isna(row.n_pairs) else int(row.n_donors),

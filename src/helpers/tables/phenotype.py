@@ -207,3 +207,25 @@ def checklist_view(items: pd.DataFrame) -> TableView:
     labels = {"item": "Item", "what": "What", "status": "Status", "value": "Answer"}
     note = f"{gaps} of {len(items)} items are for a person to fill in."
     return show_table(items, "MIFlowCyt checklist.", (note,), labels, "tables/miflowcyt.csv")
+
+
+def moved_view(shares: pd.DataFrame, label: str) -> TableView:
+    """Counts and shares of one file as its gates stand and as they would be.
+
+    Parameters
+    ----------
+    shares
+        From `helpers.assays.phenotype.moved.shares`.
+    label
+        Blinded label of the file.
+    """
+    labels = {
+        "population": "Population",
+        "n_parent_stored": "Parent, events\nas stored",
+        "n_events_stored": "Events\nas stored",
+        "pct_parent_stored": "% of parent\nas stored",
+        "n_parent": "Parent, events\nas moved",
+        "n_events": "Events\nas moved",
+        "pct_parent": "% of parent\nas moved",
+    }
+    return show_table(shares, f"{label}: all populations of this one file.", (), labels)

@@ -143,3 +143,26 @@ PLANNING_COLUMNS = COMPARED | {
     "found": "Found by 80 %",
     "note": "Note",
 }
+WELL_COLUMNS = {
+    "donor_id": "Donor",
+    "visit": "Visit",
+    "condition": "Condition",
+    "msc_lot_id": "MSC lot",
+    "culture_id": "Culture",
+    "source": "Well, file or replicate",
+    "value": "Value",
+    "unit": "Unit",
+    "detail": "Detail",
+    "remark": "Remark",
+}
+WELL_NOTES = ("A point is one donor: wells are averaged to cultures, cultures to the donor. No well reaches a test.",)
+CONTRASTS = {
+    "msc_effect": "Effect of MSC",
+    "positive_control": "Positive control",
+    "group_gap": "Gap between groups",
+    "interaction": "Difference of effects",
+    "gap_closed": "Share of the gap closed",
+    "beyond_additive": "Beyond the sum of both",
+    "trend": "Trend over doses",
+}
+FEWER_DONORS = "Choose fewer donors to see every row."

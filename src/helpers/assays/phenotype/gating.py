@@ -497,8 +497,8 @@ def overrides(sets: Mapping[str, Sequence[GateRow]], donors: Mapping[str, Sequen
                         row.population,
                         row.override_for,
                         len(files),
-                        _written(row.edges),
-                        _written(general.edges) if general else "",
+                        written(row.edges),
+                        written(general.edges) if general else "",
                         row.reason,
                         row.version,
                     )
@@ -506,5 +506,12 @@ def overrides(sets: Mapping[str, Sequence[GateRow]], donors: Mapping[str, Sequen
     return pd.DataFrame(out, columns=columns)
 
 
-def _written(edges: Sequence[float]) -> str:
+def written(edges: Sequence[float]) -> str:
+    """Edges as a cell of phenotype/gates: separated by semicolons, an open one empty.
+
+    Examples
+    --------
+    >>> written((math.nan, 1800.0))
+    ';1800'
+    """
     return ";".join("" if math.isnan(e) else f"{e:.10g}" for e in edges)

@@ -94,10 +94,19 @@ def gating_steps(
     one = gated_file(*file_path(folder, fcs_file), recipe, its_gates)
     wanted = {path[:n] for path in reported_populations(one.gates) for n in range(1, len(path) + 1)}
     chosen = [p for p in one.gates.populations if p.path in wanted and not isinstance(p.gate, Boolean)]
-    return [_step(p, one, stain) for p in sorted(chosen, key=lambda p: len(p.path))]
+    return [step_of(p, one, stain) for p in sorted(chosen, key=lambda p: len(p.path))]
 
 
-def _step(population: Population, one: GatedFile, stain: Stain) -> Step:
+def step_of(population: Population, one: GatedFile, stain: Stain) -> Step:
+    """One gate of a gated file as a plot needs it.
+
+    Parameters
+    ----------
+    population
+        Its gate; no Boolean one, which has no outline.
+    one, stain
+        The file, and panel and thresholds of its tube.
+    """
     gate, path = population.gate, population.path
     assert not isinstance(gate, Boolean), "Boolean gates have no outline"
     parent = one.gated.members[path[:-1]] if len(path) > 1 else np.ones(one.gated.n_events, dtype=bool)
