@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from helpers.analysis import INFERRED, Analysis, load_study
 from helpers.core.cache import remember
-from helpers.core.files import write_atomically
+from helpers.core.files import alone, write_atomically
 from helpers.core.numbers import write_csv
 from helpers.report import words
 from helpers.report.donors import page_file, page_keys, render_donor
@@ -236,27 +235,11 @@ def _running(jobs: int) -> Iterator[Callable[..., Future[Rendered]]]:
 
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
-    """Hold the folder for this run; the lock belongs to the process, so a killed run leaves none behind."""
-    path = out / ".apap-lock"
-    with path.open("a+b") as handle:
-        try:
-            if os.name == "nt":
-                import msvcrt
-
-                msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-            else:
-                import fcntl
-
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as err:
-            raise UsageError(
-                "Another run is writing into this folder; wait for it, or name another folder with --out."
-            ) from err
-        try:
-            yield
-        finally:
-            if os.name != "nt":
-                path.unlink(missing_ok=True)
+    """Hold the folder for this run."""
+    with alone(out / ".apap-lock") as mine:
+        if not mine:
+            raise UsageError("Another run is writing into this folder; wait for it, or name another folder with --out.")
+        yield
 
 
 def _sweep(out: Path) -> None:

@@ -11,7 +11,6 @@ import base64
 import json
 import re
 import shutil
-import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from typing import Any
 
 from helpers.core import privacy
 from helpers.core.cache import remember
-from helpers.core.files import PROJECT, sha256
+from helpers.core.files import PROJECT, scratch, sha256
 
 NOTEBOOKS = PROJECT / "notebooks"
 NOT_PAGES = ("donor_report", "explore")
@@ -187,8 +186,8 @@ def _rendered(
     source: str,
     study: str,
 ) -> Rendered:
-    with tempfile.TemporaryDirectory(prefix="apap-run-") as folder:
-        run, out = Path(folder) / "run", Path(folder) / "out"
+    with scratch() as folder:
+        run, out = folder / "run", folder / "out"
         run.mkdir()
         out.mkdir()
         failed = _execute(
@@ -196,7 +195,7 @@ def _rendered(
         )
         text = (run / "executed.ipynb").read_text(encoding="utf-8")
         files = {p.relative_to(out).as_posix(): p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()}
-        executed = _scrubbed(text, {study: study_id, str(out): "report", folder: "", str(Path.home()): "~"})
+        executed = _scrubbed(text, {study: study_id, str(out): "report", str(folder): "", str(Path.home()): "~"})
     rendered = Rendered(
         name,
         *_title(executed),
@@ -220,6 +219,7 @@ def _execute(source: Path, target: Path, parameters: dict[str, object], cwd: Pat
     kernels.begin()
     import papermill  # slow, like the start of the fork server, which goes on meanwhile
     from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
 
     try:
         papermill.execute_notebook(
@@ -235,6 +235,7 @@ def _execute(source: Path, target: Path, parameters: dict[str, object], cwd: Pat
             iopub_timeout=60,
             extra_arguments=["--log-level=ERROR"],
             kernel_manager_class=kernels.ForkedKernelManager,
+            config=Config({"ForkedKernelManager": {"connection_file": str(cwd / "kernel.json")}}),
             resources={"metadata": {"path": str(cwd)}},
         )
     except PapermillExecutionError as err:
