@@ -12,8 +12,11 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
+
+from helpers.core.problems import Problem, Refused
 
 PROJECT = Path(__file__).resolve().parents[3]
 """The checkout: helpers is installed editable, so that data_schema/ and notebooks/ are beside src/."""
@@ -35,6 +38,37 @@ def sha256(path: Path) -> str:
         while block := handle.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+CHANGED = Problem(
+    "error",
+    "changed-while-read",
+    "A file of the study changed while it was read.",
+    "Wait until copying has ended, and save what is open in other programs; then run again.",
+)
+
+
+def refuse_changed(path: Path, digest: str, file: str) -> None:
+    """Refuse what was read of a file that is no longer the one that was asked for.
+
+    Parameters
+    ----------
+    path, file
+        The file, and its path inside the study for the message.
+    digest
+        SHA-256 of the content that was asked for.
+
+    Raises
+    ------
+    Refused
+        Where the file has other content now, or is gone.
+    """
+    try:
+        same = sha256(path) == digest
+    except OSError:
+        same = False
+    if not same:
+        raise Refused([replace(CHANGED, file=file)])
 
 
 def safe_name(code: str) -> str:
