@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import errno
 import json
 import re
 import shutil
@@ -32,6 +33,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 SECONDS = 600
 _EXPORTING = threading.Lock()
 """One exporter serves all pages, one page at a time."""
+
+_DISK = frozenset({errno.ENOSPC, errno.EROFS, errno.EIO, errno.EFBIG})
+"""A disk that fails ends the report: it is no fault of a notebook."""
 
 _TYPES: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "bool": bool}
 
@@ -249,6 +253,8 @@ def _execute(source: Path, target: Path, parameters: dict[str, object], cwd: Pat
     except PapermillExecutionError as err:
         return _sentence(err.ename, err.evalue, err.exec_count)
     except Exception as err:  # a kernel that died or a time limit, whatever its class
+        if isinstance(err, OSError) and err.errno in _DISK:
+            raise
         if not target.exists():
             shutil.copyfile(source, target)
         return _sentence(type(err).__name__, str(err).strip().splitlines()[0] if str(err).strip() else "", None)
