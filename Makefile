@@ -1,11 +1,12 @@
 # make report: the whole way from a bare machine to a report of the simulated demo study.
 # make test:   everything the project promises.   make lab: JupyterLab on the notebooks.
+# make test-long: what takes longer than anyone waits at a desk: runs killed at twenty moments, other locales, full disks.
 PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= demo
 OUT ?= report
 
-.PHONY: report test lab lock dictionary notebooks clean
+.PHONY: report test test-long lab lock dictionary notebooks clean
 report: .venv/.installed $(STUDY)/study.yaml
 	$(BIN)/apap report $(STUDY) --out $(OUT)
 
@@ -13,6 +14,9 @@ test: .venv/.installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-long: .venv/.installed
+	$(BIN)/python -m pytest -m long tests/long
 
 lab: .venv/.installed $(STUDY)/study.yaml
 	$(BIN)/apap lab $(STUDY)

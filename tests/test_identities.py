@@ -311,3 +311,19 @@ def test_an_identity_in_a_notebook_parameter_is_refused(
         assert secret.encode() not in everything_written(tmp_path / "cache")
     assert render(source, {"donor": "D01"}, small_study, "digest", "small").failed == ""
     assert said.read_text() == "D01"
+
+
+def test_what_is_too_large_to_be_looked_at_is_said_for_every_file(
+    small_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from helpers.study.opening import check_study
+
+    def author(book: openpyxl.Workbook) -> None:
+        book.properties.creator = NAME
+
+    workbook(small_study, author)
+    assert {p.code for p in check_study(small_study)} & {"texts-not-read"} == set()
+    monkeypatch.setattr("helpers.readers.sheets.MOST_TEXT", 100)
+    said = [p for p in check_study(small_study) if p.code == "texts-not-read"]
+    assert [p.severity for p in said] == ["warning"] and said[0].file.endswith(".xlsx")
+    assert "properties" in said[0].found and NAME not in str(said[0])

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from helpers.core.cache import digest_of, remember
+from helpers.core.files import CHANGED
 from helpers.core.problems import Problem, Refused, problems_table, sorted_problems
 from helpers.core.schemas import input_tables, output_tables
 from helpers.study.config import Config
@@ -40,6 +41,8 @@ INFERRED = (
     "confounding",
 )
 """Output tables that the statistics make."""
+CONTENT = "APAP_CONTENT"
+"""Environment variable in which a report tells its kernels the digest of the content that it is about."""
 MOST_LEADING = 12
 """Readouts that lead a donor's page where study.yaml names none."""
 
@@ -263,7 +266,7 @@ def load_donor(study: str | Path = "", donor: str = "") -> DonorPart:
         Where the study has errors, or no analysed donor has this code.
     """
     folder = study_folder(study)
-    digest = inputs_digest(folder_inputs(folder))
+    digest = _asked_content(folder)
     part = kept_part(digest, donor, lambda: _chosen(load_study(folder), donor))
     own = replace(part.own, study=replace(part.own.study, folder=folder))
     return replace(part, own=own)
@@ -338,9 +341,36 @@ def load_study(study: str | Path = "") -> Analysis:
         Where the study has errors; the message holds every problem with its place and its mending.
     """
     folder = study_folder(study)
-    digest = inputs_digest(folder_inputs(folder))
+    digest = _asked_content(folder)
     found = _computed(digest, str(folder))
     return replace(found, study=replace(found.study, folder=folder))
+
+
+def _asked_content(folder: Path) -> str:
+    """Digest of what a folder holds now; refused where a report that started this kernel holds other content."""
+    digest = inputs_digest(folder_inputs(folder))
+    if os.environ.get(CONTENT, digest) != digest:
+        raise Refused([CHANGED])
+    return digest
+
+
+def unchanged(folder: Path, digest: str) -> None:
+    """Refuse what came out of a study folder that does not hold the same content any more.
+
+    Parameters
+    ----------
+    folder
+        The study folder.
+    digest
+        Digest of the content that was asked for.
+
+    Raises
+    ------
+    Refused
+        Where a file was changed, added or removed since.
+    """
+    if inputs_digest(folder_inputs(folder)) != digest:
+        raise Refused([CHANGED])
 
 
 def check(folder: str | Path) -> list[Problem]:
@@ -371,16 +401,7 @@ def check(folder: str | Path) -> list[Problem]:
 def _opened(digest: str, folder: str) -> Study:
     study = open_study(Path(folder))
     if study.digest != digest:
-        raise Refused(
-            [
-                Problem(
-                    "error",
-                    "changed-while-read",
-                    "A file of the study changed while it was read.",
-                    "Wait until copying has ended, then run again.",
-                )
-            ]
-        )
+        raise Refused([CHANGED])
     return study
 
 
@@ -400,6 +421,7 @@ def _computed(digest: str, folder: str) -> Analysis:
     tables = without_withdrawn(tables, study.tables)
     problems = sorted_problems([*study.problems, *said, *problems])
     study = replace(study, problems=tuple(problems))
+    unchanged(Path(folder), digest)
     return Analysis(study, {"inputs": _inputs(study), "problems": problems_table(problems), **tables})
 
 

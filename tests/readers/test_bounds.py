@@ -221,3 +221,90 @@ def test_every_reader_of_workbooks_stays_within_memory(data: bytes, tmp_path: Pa
     )
     assert done.returncode == 0, done.stderr[-500:]
     assert len(set(done.stdout.split())) == 1 and done.stdout.split()[0] in ("too-large", "zip-bomb")
+
+
+# ---- kinds whose cells cannot be measured beforehand
+
+
+def open_document(sheet: str) -> bytes:
+    """An .ods workbook with the given rows."""
+    names = {n: f"urn:oasis:names:tc:opendocument:xmlns:{n}:1.0" for n in ("office", "table", "text")}
+    spaces = " ".join(f'xmlns:{n}="{url}"' for n, url in names.items())
+    body = f'<office:body><office:spreadsheet><table:table table:name="donors">{sheet}</table:table></office:spreadsheet></office:body>'
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet", zipfile.ZIP_STORED)
+        archive.writestr(
+            "META-INF/manifest.xml", f'<m:manifest xmlns:m="{names["office"].replace("office", "manifest")}"/>'
+        )
+        archive.writestr("content.xml", f"<office:document-content {spaces}>{body}</office:document-content>")
+    return out.getvalue()
+
+
+def written(text: str, columns: int = 1) -> str:
+    return f'<table:table-cell table:number-columns-repeated="{columns}" office:value-type="string"><text:p>{text}</text:p></table:table-cell>'
+
+
+def old_workbook(row: int, column: int, stated: tuple[int, int] | None = None) -> bytes:
+    """An .xls workbook (BIFF8 in a compound file) with one number at a place; it may state another size."""
+
+    def record(kind: int, data: bytes) -> bytes:
+        return struct.pack("<HH", kind, len(data)) + data
+
+    begin = [record(0x0809, struct.pack("<HHHHII", 0x0600, kind, 0, 0, 0, 6)) for kind in (0x0005, 0x0010)]
+    end, name = record(0x000A, b""), b"\x06\x00donors"
+    before = len(begin[0]) + 4 + 6 + len(name) + len(end)
+    size = struct.pack("<IIHHH", 0, stated[0], 0, stated[1], 0) if stated else b""
+    sheet = begin[1] + (record(0x0200, size) if stated else b"")
+    sheet += record(0x0203, struct.pack("<HHHd", row, column, 0, 7.0)) + end
+    stream = begin[0] + record(0x0085, struct.pack("<IBB", before, 0, 0) + name) + end + sheet
+    stream = stream.ljust(4608, b"\0")
+    free, last = 0xFFFFFFFF, 0xFFFFFFFE
+    sectors = len(stream) // 512
+    head = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16)
+    head += struct.pack("<HHHHH6xIIIIIIIIII", 0x3E, 3, 0xFFFE, 9, 6, 0, 1, 1, 0, 4096, last, 0, last, 0, 0)[:54]
+    head = head[:76].ljust(76, b"\0") + struct.pack("<109I", 0, *[free] * 108)
+    fat = [0xFFFFFFFD, last, *range(3, sectors + 2), last]
+    table = struct.pack("<128I", *fat, *[free] * (128 - len(fat)))
+
+    def entry(name: str, kind: int, child: int, start: int, length: int) -> bytes:
+        text = (name + "\0").encode("utf-16-le") if name else b""
+        return text.ljust(64, b"\0") + struct.pack("<HBBIII36xIQ", len(text), kind, 1, free, free, child, start, length)
+
+    folder = (
+        entry("Root Entry", 5, 1, last, 0) + entry("Workbook", 2, free, 2, len(stream)) + entry("", 0, free, 0, 0) * 2
+    )
+    return head + table + folder + stream
+
+
+def test_an_honest_old_workbook_and_an_open_document_are_read() -> None:
+    rows = f"<table:table-row>{written('donor_id')}{written('age')}</table:table-row><table:table-row>{written('D01')}{written('44')}</table:table-row>"
+    (table,) = read_workbook(open_document(rows), "donors.ods")[0]
+    assert table.columns == ("donor_id", "age") and table.cells.to_numpy().tolist() == [["D01", "44"]]
+    (table,) = read_workbook(old_workbook(0, 1), "donors.xls")[0]
+    assert table.columns == ("7",)
+
+
+WIDE = f'<table:table-row table:number-rows-repeated="1048576">{written("x", 16384)}</table:table-row>'
+OLD = {
+    "repeated cells": open_document(WIDE),
+    "a far cell of an open document": open_document(
+        f'<table:table-row table:number-rows-repeated="1000000"/><table:table-row><table:table-cell table:number-columns-repeated="16000"/>{written("x")}</table:table-row>'
+    ),
+    "a far cell": old_workbook(65_535, 65_535),
+    "a stated size": old_workbook(0, 0, (4_000_000_000, 65_535)),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded for a process on Linux alone")
+@pytest.mark.parametrize("name", OLD)
+def test_an_old_kind_of_workbook_stays_within_memory_and_this_process_alive(name: str, tmp_path: Path) -> None:
+    import resource
+
+    (tmp_path / "x.xls").write_bytes(OLD[name])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    tables, problems = read_workbook(OLD[name], "donors.xls")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000, "kB of this process"
+    assert [t.columns for t in tables] in ([], [("7",)])
+    assert tables or [p.code for p in problems] in (["too-large"], ["damaged-workbook"])
+    assert all(p.fix and p.file == "donors.xls" for p in problems)

@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 from helpers import analysis
 from helpers.cli import app
 from helpers.core.files import PROJECT
+from helpers.core.problems import Refused
 from helpers.core.schemas import output_tables
 from helpers.report import build, notebooks
 from helpers.report.build import OK, PARTS_FAILED, UsageError, build_report
@@ -453,3 +454,49 @@ def test_a_full_disk_is_a_sentence_and_4(small_study: Path, tmp_path: Path, monk
     assert result.exit_code == 4
     assert "No space left on device" in result.output
     assert not contents(tmp_path / "out")
+
+
+# ---- a study that changes under the run
+
+OTHER_AGE = """
+from pathlib import Path
+from helpers.analysis import load_study
+if Path({flag!r}).exists():
+    donors = Path(study, "donors.csv")
+    donors.write_text(donors.read_text().replace("apap,male,44", "apap,male,47"))
+load_study(study).table("donors_derived")["age_years"].tolist()
+"""
+
+
+def test_a_study_changed_while_notebooks_run_gives_no_page_then_or_later(
+    small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flag, donors = tmp_path / "flag", small_study / "donors.csv"
+    book = notebook(tmp_path, "10_ages", OTHER_AGE.format(flag=str(flag)))
+    monkeypatch.setattr(build, "study_notebooks", lambda: {"10_ages": book})
+    monkeypatch.setattr(build, "page_keys", lambda data: {})
+    before = donors.read_text()
+    flag.touch()
+    with pytest.raises(Refused, match="changed while it was read"):
+        build_report(small_study, tmp_path / "out")
+    assert contents(tmp_path / "out") == {}
+    flag.unlink()
+    donors.write_text(before)
+    assert build_report(small_study, tmp_path / "out").exit_code == OK
+    page = (tmp_path / "out" / "10_ages.html").read_text(encoding="utf-8")
+    assert "[44, 51, 39]" in page, "what was made of the other content is not kept for this one"
+
+
+@pytest.mark.usefixtures("no_notebooks")
+def test_a_study_changed_while_the_rest_is_made_gives_no_report(
+    small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changed(*_: object) -> dict[str, bytes]:
+        (small_study / "cytokines").mkdir()
+        (small_study / "cytokines" / "notes.txt").write_text("copied late", encoding="utf-8")
+        return {}
+
+    monkeypatch.setattr(build, "_exports", changed)
+    done = CliRunner().invoke(app, ["report", str(small_study), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 1 and "changed while it was read" in done.output
+    assert contents(tmp_path / "out") == {}

@@ -1,12 +1,22 @@
-"""Files: digests, writing in one step, and where the project's own folders are."""
+"""Files: digests, writing in one step, locks and passing folders, and where the project's own folders are."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
+import secrets
+import shutil
+import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
+
+from helpers.core.problems import Problem, Refused
 
 PROJECT = Path(__file__).resolve().parents[3]
 """The checkout: helpers is installed editable, so that data_schema/ and notebooks/ are beside src/."""
@@ -28,6 +38,37 @@ def sha256(path: Path) -> str:
         while block := handle.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+CHANGED = Problem(
+    "error",
+    "changed-while-read",
+    "A file of the study changed while it was read.",
+    "Wait until copying has ended, and save what is open in other programs; then run again.",
+)
+
+
+def refuse_changed(path: Path, digest: str, file: str) -> None:
+    """Refuse what was read of a file that is no longer the one that was asked for.
+
+    Parameters
+    ----------
+    path, file
+        The file, and its path inside the study for the message.
+    digest
+        SHA-256 of the content that was asked for.
+
+    Raises
+    ------
+    Refused
+        Where the file has other content now, or is gone.
+    """
+    try:
+        same = sha256(path) == digest
+    except OSError:
+        same = False
+    if not same:
+        raise Refused([replace(CHANGED, file=file)])
 
 
 def safe_name(code: str) -> str:
@@ -69,6 +110,102 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[bool]:
+    """Hold a lock while a block runs; yields whether it could be had, and does not wait for it.
+
+    The lock belongs to the process, so that one that was killed holds nothing; its file goes with the block.
+
+    Parameters
+    ----------
+    lock
+        The lock's file; the folder it lies in is there.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> f = pathlib.Path(tempfile.mkdtemp()) / "lock"
+    >>> with alone(f) as first, alone(f) as second:
+    ...     first, second
+    (True, False)
+    """
+    while True:
+        with lock.open("a+b") as handle:
+            mine = _lock(handle)
+            if mine and os.name != "nt" and not _same(handle, lock):
+                continue  # who held it has removed the file in between, and another may hold a new one
+            try:
+                yield mine
+            finally:
+                if mine and os.name != "nt":
+                    lock.unlink(missing_ok=True)
+        if mine and os.name == "nt":  # where a file that is open cannot be removed
+            with suppress(OSError):
+                lock.unlink()
+        return
+
+
+def _lock(handle: BinaryIO) -> bool:
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as err:
+        return err.errno in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # a file system that knows no locks
+    return True
+
+
+def _same(handle: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle.fileno()), path.stat())
+    except OSError:
+        return False
+
+
+SCRATCH = "apap-run-"
+"""How names of passing folders begin."""
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder of one's own that is gone after the block; what a killed process left is removed on the way.
+
+    Examples
+    --------
+    >>> with scratch() as folder:
+    ...     folder.is_dir()
+    True
+    >>> folder.exists()
+    False
+    """
+    place = Path(tempfile.gettempdir()).resolve()
+    for left in {p.with_suffix("") for p in place.glob(f"{SCRATCH}*") if _own(p)}:
+        with suppress(OSError), alone(left.with_suffix(".lock")) as dead:
+            if dead:
+                shutil.rmtree(left, ignore_errors=True)
+    folder = place / f"{SCRATCH}{secrets.token_hex(8)}"
+    with alone(folder.with_suffix(".lock")):
+        folder.mkdir(mode=0o700)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _own(path: Path) -> bool:
+    """Whether a file or folder, and no link, belongs to this user."""
+    try:
+        state = path.lstat()
+    except OSError:
+        return False
+    return not stat.S_ISLNK(state.st_mode) and (os.name == "nt" or state.st_uid == os.geteuid())
 
 
 def _umask() -> int:

@@ -23,6 +23,7 @@ from typing import Any
 import pandas as pd
 
 from helpers.core.problems import Problem, Severity
+from helpers.readers.apart import Sheet, is_measured, sheets_apart
 from helpers.readers.bounds import MOST_BYTES, MOST_CELLS, column_number, package_problem
 from helpers.readers.text import decode
 
@@ -270,25 +271,18 @@ def read_workbook(data: bytes, file: str) -> tuple[list[RawTable], list[Problem]
     refused = package_problem(data, file)
     if refused:
         return [], [refused]
-    import python_calamine
-
     try:
-        book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
-        names = list(book.sheet_names)
-        hidden = {s.name for s in book.sheets_metadata if s.visible != python_calamine.SheetVisibleEnum.Visible}
+        sheets = _sheets_here(data) if is_measured(data) else sheets_apart(data)
     except Exception as err:  # the library raises many kinds for damaged files
-        locked = (
-            "password" in type(err).__name__.casefold()
-            or "password" in str(err).casefold()
-            or b"E\0n\0c\0r\0y\0p\0t" in data[:200_000]
-        )
+        said = f"{type(err).__name__} {err}".casefold()
+        locked = "password" in said or b"E\0n\0c\0r\0y\0p\0t" in data[:200_000]
         return [], [
             Problem(
                 "error",
                 "locked-workbook" if locked else "damaged-workbook",
                 "This workbook is protected by a password."
                 if locked
-                else "This workbook cannot be opened; it is damaged or not a workbook.",
+                else "This workbook cannot be opened; it is damaged, far too large, or not a workbook.",
                 "Remove the password and save again."
                 if locked
                 else "Open it in Excel, save it again as .xlsx, or save each sheet as CSV UTF-8.",
@@ -296,25 +290,24 @@ def read_workbook(data: bytes, file: str) -> tuple[list[RawTable], list[Problem]
             )
         ]
     tables, problems, errors = [], [], _error_cells(data)
-    for name in names:
-        try:
-            sheet = book.get_sheet_by_name(name)
-            height, width = sheet.total_height, sheet.total_width
-            if height > MOST_ROWS or width > MOST_COLUMNS:
-                problems.append(
-                    Problem(
-                        "error",
-                        "too-large",
-                        "This sheet is far too large for a study table.",
-                        "Delete unused rows and columns.",
-                        file=file,
-                        sheet=name,
-                        expected=f"at most {MOST_ROWS:,} rows and {MOST_COLUMNS:,} columns",
-                    )
+    for sheet in sheets:
+        name, values = sheet.name, sheet.values
+        large = sheet.height > MOST_ROWS or sheet.width > MOST_COLUMNS
+        if large or (values is None and sheet.height):
+            problems.append(
+                Problem(
+                    "error",
+                    "too-large",
+                    "This sheet is far too large for a study table.",
+                    "Delete unused rows and columns, and look for a stray cell far right or far down (Ctrl+End).",
+                    file=file,
+                    sheet=name,
+                    found=f"{sheet.height:,} rows, {sheet.width:,} columns",
+                    expected=f"at most {MOST_ROWS:,} rows, {MOST_COLUMNS:,} columns and {MOST_CELLS:,} cells",
                 )
-                continue
-            values = sheet.to_python(skip_empty_area=False)
-        except Exception:
+            )
+            continue
+        if values is None:
             problems.append(
                 Problem(
                     "error",
@@ -331,7 +324,7 @@ def read_workbook(data: bytes, file: str) -> tuple[list[RawTable], list[Problem]
                 values[i][j] = text
         if any(v != "" for line in values for v in line):
             grid = _sheet_grid(file, name, values)
-            if name in hidden:
+            if sheet.hidden:
                 grid.say(
                     "warning",
                     "hidden-sheet",
@@ -350,6 +343,24 @@ def read_workbook(data: bytes, file: str) -> tuple[list[RawTable], list[Problem]
             )
         )
     return tables, problems
+
+
+def _sheets_here(data: bytes) -> list[Sheet]:
+    import python_calamine
+
+    book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
+    hidden = {s.name for s in book.sheets_metadata if s.visible != python_calamine.SheetVisibleEnum.Visible}
+    found = []
+    for name in book.sheet_names:
+        try:
+            sheet = book.get_sheet_by_name(name)
+            height, width = sheet.total_height, sheet.total_width
+            small = height <= MOST_ROWS and width <= MOST_COLUMNS
+            values = sheet.to_python(skip_empty_area=False) if small else None
+        except Exception:
+            height, width, values = 0, 0, None
+        found.append(Sheet(name, name in hidden, height, width, values))
+    return found
 
 
 def _error_cells(data: bytes) -> dict[str, dict[tuple[int, int], str]]:
@@ -427,7 +438,11 @@ _WITHIN = {
 _NAMING = ("name", "displayName", "author", "userId")
 
 
-def workbook_texts(source: bytes | Path) -> Iterator[tuple[str, str]]:
+MOST_TEXT = 20_000_000
+"""Of one part of an Office file that is looked through for texts outside the cells."""
+
+
+def workbook_texts(source: bytes | Path, unread: list[str] | None = None) -> Iterator[tuple[str, str]]:
     """Text of a workbook that stands in no cell: properties, sheet names, comments, text boxes, headers and footers.
 
     Parameters
@@ -435,6 +450,8 @@ def workbook_texts(source: bytes | Path) -> Iterator[tuple[str, str]]:
     source
         Content or path of an .xlsx or .ods workbook, whatever its name ends in; other Office files keep their
         properties in the same place.
+    unread
+        Gets the place of every part that is too large to be looked through.
 
     Yields
     ------
@@ -450,7 +467,9 @@ def workbook_texts(source: bytes | Path) -> Iterator[tuple[str, str]]:
         for member in archive.infolist():
             name = member.filename
             place = next((p for key, p in _PLACES if key in name), "") if name.endswith(".xml") else ""
-            if not place or member.file_size > 20_000_000:
+            if place and member.file_size > MOST_TEXT and unread is not None:
+                unread.append(place)
+            if not place or member.file_size > MOST_TEXT:
                 continue
             within = _WITHIN.get("comments of .ods" if name == "content.xml" else place)
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
-from helpers.analysis import INFERRED, Analysis, load_study
+from helpers.analysis import INFERRED, Analysis, load_study, unchanged
 from helpers.core.cache import remember
-from helpers.core.files import write_atomically
+from helpers.core.files import alone, scratch, write_atomically
 from helpers.core.numbers import write_csv
 from helpers.report import words
 from helpers.report.donors import page_file, page_keys, render_donor
@@ -86,7 +86,7 @@ def build_report(
     Raises
     ------
     Refused
-        Where the study has errors; nothing is written then.
+        Where the study has errors, or changes while it is read; nothing is written then.
     UsageError
         Where `out` lies in the study, or `only` names no notebook.
     OSError
@@ -98,7 +98,7 @@ def build_report(
     _outside(folder, out)
     data = load_study(folder)
     out.mkdir(parents=True, exist_ok=True)
-    with _alone(out):
+    with _alone(out), _passing():
         _sweep(out)
         keys = {} if only else page_keys(data)
         steps = len(notebooks) + len(keys) + 2
@@ -113,7 +113,7 @@ def build_report(
                 if wanted & late:
                     _ = data.inferred
                 going += [
-                    start(render, path, wishes, data.folder, data.digest, data.config.id)
+                    start(render, path, wishes, data.folder, data.digest, data.config.id, data.digest)
                     for name, path in notebooks.items()
                     if name in wanted
                 ]
@@ -134,6 +134,7 @@ def build_report(
         records = {"provenance.json": json.dumps(record, ensure_ascii=False, indent=1) + "\n"}
         if not only:
             records[CRATE] = crate(record, files | records)
+        unchanged(folder, data.digest)
         _write(out, files, records, whole=not only)
         progress("site", steps, steps)
     return _result(data, out / "index.html", done.values())
@@ -154,7 +155,7 @@ def build_donor(
     Raises
     ------
     Refused
-        Where the study has errors; nothing is written then.
+        Where the study has errors, or changes while it is read; nothing is written then.
     UsageError
         Where no analysed donor has this code, or `out` lies in the study.
     OSError
@@ -168,7 +169,7 @@ def build_donor(
         near = get_close_matches(donor, keys, 1)
         raise UsageError(f"No donor who is analysed has this code; there is {near[0] if near else ', '.join(keys)}.")
     out.mkdir(parents=True, exist_ok=True)
-    with _alone(out):
+    with _alone(out), _passing():
         _sweep(out)
         progress("study", 1, 3)
         with _running(1) as start:
@@ -179,6 +180,7 @@ def build_donor(
         index = out / "index.html"
         if index.is_file() and data.digest[:16] not in (page := index.read_text(encoding="utf-8")):
             files["index.html"] = with_notice(page, words.OTHER_DATA)
+        unchanged(folder, data.digest)
         _put(out, files)
         progress("site", 3, 3)
     return _result(data, out / f"{made.name}.html", [made])
@@ -252,27 +254,23 @@ def _running(jobs: int) -> Iterator[Callable[..., Future[Rendered]]]:
 
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
-    """Hold the folder for this run; the lock belongs to the process, so a killed run leaves none behind."""
-    path = out / ".apap-lock"
-    with path.open("a+b") as handle:
-        try:
-            if os.name == "nt":
-                import msvcrt
+    """Hold the folder for this run."""
+    with alone(out / ".apap-lock") as mine:
+        if not mine:
+            raise UsageError("Another run is writing into this folder; wait for it, or name another folder with --out.")
+        yield
 
-                msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-            else:
-                import fcntl
 
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as err:
-            raise UsageError(
-                "Another run is writing into this folder; wait for it, or name another folder with --out."
-            ) from err
+@contextmanager
+def _passing() -> Iterator[None]:
+    """Let whatever any library writes in passing lie in one folder, which the next run removes where this one is killed."""
+    before = tempfile.tempdir
+    with scratch() as folder:
+        tempfile.tempdir = str(folder)
         try:
             yield
         finally:
-            if os.name != "nt":
-                path.unlink(missing_ok=True)
+            tempfile.tempdir = before
 
 
 def _sweep(out: Path) -> None:

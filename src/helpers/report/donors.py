@@ -68,7 +68,7 @@ def render_donor(data: Analysis, donor: str, key: Key) -> Rendered:
     key
         From `page_keys`; the same key gives the same page, from the cache where it was made before.
     """
-    made = render(SOURCE, {"donor": donor}, data.folder, key.digest, data.config.id)
+    made = render(SOURCE, {"donor": donor}, data.folder, key.digest, data.config.id, data.digest)
     return replace(made, name=f"{FOLDER}/{safe_name(donor)}", title=f"{words.DONOR} {donor}")
 
 

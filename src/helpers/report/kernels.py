@@ -23,11 +23,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import weakref
 from typing import Any
 
+import traitlets
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
@@ -78,6 +80,12 @@ class ForkedProvisioner(LocalProvisioner):
 
 class ForkedKernelManager(AsyncKernelManager):
     """A kernel manager whose kernels come from `ForkedProvisioner`, whatever the environment says."""
+
+    environment = traitlets.Dict(help="Variables that a kernel gets beside those of this process.").tag(config=True)
+
+    async def start_kernel(self, **kw: Any) -> None:  # type: ignore[override]  # async there too, but not typed so
+        """Start a kernel with our variables."""
+        await super().start_kernel(**{**kw, "env": {**kw.get("env", os.environ), **self.environment}})
 
     @property
     def kernel_spec(self) -> KernelSpec | None:
@@ -289,6 +297,7 @@ def _become_kernel(argv: list[str], env: dict[str, str], cwd: str) -> None:
 
     os.environ.clear()
     os.environ.update(env)
+    tempfile.tempdir = None  # as the new environment says
     os.chdir(cwd)
     np.random.seed()
     sys.argv = ["ipykernel_launcher", *argv]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ast
 import base64
+import errno
 import json
 import re
 import shutil
-import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,9 +20,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from helpers.analysis import CONTENT
 from helpers.core import privacy
 from helpers.core.cache import remember
-from helpers.core.files import PROJECT, sha256
+from helpers.core.files import PROJECT, scratch, sha256
 
 NOTEBOOKS = PROJECT / "notebooks"
 NOT_PAGES = ("donor_report", "explore")
@@ -32,6 +33,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 SECONDS = 600
 _EXPORTING = threading.Lock()
 """One exporter serves all pages, one page at a time."""
+
+_DISK = frozenset({errno.ENOSPC, errno.EROFS, errno.EIO, errno.EFBIG})
+"""A disk that fails ends the report: it is no fault of a notebook."""
 
 _TYPES: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "bool": bool}
 
@@ -137,7 +141,9 @@ def check_parameters(source: Path, parameters: Mapping[str, object]) -> None:
             raise WrongParameter(f"Parameter {name} of {source.name} looks like an identity and is not used.")
 
 
-def render(source: Path, parameters: Mapping[str, object], study: Path, digest: str, study_id: str) -> Rendered:
+def render(
+    source: Path, parameters: Mapping[str, object], study: Path, digest: str, study_id: str, content: str = ""
+) -> Rendered:
     """Run a notebook on a study, or take the result of the same run from the cache.
 
     Parameters
@@ -147,7 +153,9 @@ def render(source: Path, parameters: Mapping[str, object], study: Path, digest: 
     parameters
         Further parameters beside ``study`` and ``out``.
     study, digest, study_id
-        The study's folder, the digest of its content, and its code.
+        The study's folder, a digest of what the notebook uses of it, and its code.
+    content
+        Digest of all of the study; where the folder holds other content by then, the notebook stops.
 
     Returns
     -------
@@ -172,12 +180,13 @@ def render(source: Path, parameters: Mapping[str, object], study: Path, digest: 
             study_id,
             str(source),
             str(study.resolve()),
+            content,
         )
     except _Failed as stopped:
         return stopped.rendered
 
 
-@remember("report", ignore=("source", "study"))
+@remember("report", ignore=("source", "study", "content"))
 def _rendered(
     notebook: str,
     name: str,
@@ -186,17 +195,17 @@ def _rendered(
     study_id: str,
     source: str,
     study: str,
+    content: str,
 ) -> Rendered:
-    with tempfile.TemporaryDirectory(prefix="apap-run-") as folder:
-        run, out = Path(folder) / "run", Path(folder) / "out"
+    with scratch() as folder:
+        run, out = folder / "run", folder / "out"
         run.mkdir()
         out.mkdir()
-        failed = _execute(
-            Path(source), run / "executed.ipynb", {**dict(parameters), "study": study, "out": str(out)}, run
-        )
+        own = {**dict(parameters), "study": study, "out": str(out)}
+        failed = _execute(Path(source), run / "executed.ipynb", own, run, {CONTENT: content} if content else {})
         text = (run / "executed.ipynb").read_text(encoding="utf-8")
         files = {p.relative_to(out).as_posix(): p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()}
-        executed = _scrubbed(text, {study: study_id, str(out): "report", folder: "", str(Path.home()): "~"})
+        executed = _scrubbed(text, {study: study_id, str(out): "report", str(folder): "", str(Path.home()): "~"})
     rendered = Rendered(
         name,
         *_title(executed),
@@ -210,7 +219,7 @@ def _rendered(
     return rendered
 
 
-def _execute(source: Path, target: Path, parameters: dict[str, object], cwd: Path) -> str:
+def _execute(source: Path, target: Path, parameters: dict[str, object], cwd: Path, environment: dict[str, str]) -> str:
     """Run with papermill; returns why it stopped, or an empty string.
 
     The kernel starts in `cwd`; this process, which may run other notebooks in other threads, stays where it is.
@@ -220,7 +229,10 @@ def _execute(source: Path, target: Path, parameters: dict[str, object], cwd: Pat
     kernels.begin()
     import papermill  # slow, like the start of the fork server, which goes on meanwhile
     from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
 
+    passing = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(cwd))
+    own = {"connection_file": str(cwd / "kernel.json"), "environment": passing | environment}
     try:
         papermill.execute_notebook(
             str(source),
@@ -235,11 +247,14 @@ def _execute(source: Path, target: Path, parameters: dict[str, object], cwd: Pat
             iopub_timeout=60,
             extra_arguments=["--log-level=ERROR"],
             kernel_manager_class=kernels.ForkedKernelManager,
+            config=Config({"ForkedKernelManager": own}),
             resources={"metadata": {"path": str(cwd)}},
         )
     except PapermillExecutionError as err:
         return _sentence(err.ename, err.evalue, err.exec_count)
     except Exception as err:  # a kernel that died or a time limit, whatever its class
+        if isinstance(err, OSError) and err.errno in _DISK:
+            raise
         if not target.exists():
             shutil.copyfile(source, target)
         return _sentence(type(err).__name__, str(err).strip().splitlines()[0] if str(err).strip() else "", None)

@@ -15,7 +15,7 @@ from typing import Any
 from helpers.core import privacy
 from helpers.core.problems import Problem
 from helpers.core.schemas import Field, TableSchema, input_tables
-from helpers.readers.sheets import RawTable, has_closed_texts, is_office_file, workbook_texts
+from helpers.readers.sheets import MOST_TEXT, RawTable, has_closed_texts, is_office_file, workbook_texts
 from helpers.study.config import FILE, Path_, dotted
 from helpers.study.folder import Folder
 from helpers.study.tables import plain_heading
@@ -84,12 +84,24 @@ def _file_names(files: Iterable[str]) -> Iterator[Problem]:
 
 def _office_files(folder: Folder) -> Iterator[Problem]:
     """Texts outside the cells of every Office file, told by its content; of binary ones it is said that nobody looked."""
-    closed = []
+    closed, large = [], []
     for file in folder.files:
         path = folder.root / file
         if is_office_file(path):
-            yield from _workbook(path, file)
+            unread: list[str] = []
+            yield from _workbook(path, file, unread)
+            large += [(file, places) for places in [", ".join(dict.fromkeys(unread))] if places]
             closed += [file] if has_closed_texts(path) else []
+    for file, places in large:
+        yield Problem(
+            "warning",
+            "texts-not-read",
+            "Texts outside the cells of this Office file are too large to be looked at for identities.",
+            "Look at them yourself, or save the tables as CSV UTF-8.",
+            file=file,
+            found=places,
+            expected=f"at most {MOST_TEXT // 1_000_000} MB in each part of the file",
+        )
     if closed:
         others = f" and {len(closed) - 1} others" if len(closed) > 1 else ""
         yield Problem(
@@ -101,9 +113,9 @@ def _office_files(folder: Folder) -> Iterator[Problem]:
         )
 
 
-def _workbook(path: Path, file: str) -> Iterator[Problem]:
+def _workbook(path: Path, file: str, unread: list[str]) -> Iterator[Problem]:
     """Who wrote a workbook stands in its properties: a name there is a warning, a number or an address an error."""
-    for place, text in workbook_texts(path):
+    for place, text in workbook_texts(path, unread):
         names_author = place in ("properties", "comments")
         for finding in privacy.findings_in_prose(text) if names_author else privacy.findings(text):
             if finding.rule != privacy.DATE:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import re
 from collections.abc import Mapping
 from typing import Any, cast
 
 import openpyxl
 import pandas as pd
+from lxml.etree import SerialisationError
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.comments import Comment
 from openpyxl.styles import Font, PatternFill
@@ -40,14 +43,23 @@ def workbook_bytes(tables: Mapping[str, pd.DataFrame], config: Config) -> bytes:
     -------
     An .xlsx file. Text is stored as text, so that no cell is ever run as a formula; longer tables than Excel
     holds are cut, and the first sheet says so.
+
+    Raises
+    ------
+    OSError
+        Where the disk is full: each sheet passes through a file.
     """
-    book = openpyxl.Workbook(write_only=True)
-    book.properties.creator = "apap-notebooks"
-    _read_me(book.create_sheet("read me"), tables, config)
-    for name, table in tables.items():
-        _sheet(book.create_sheet(sheet_name(name)), name, table)
-    out = io.BytesIO()
-    book.save(out)
+    try:
+        book = openpyxl.Workbook(write_only=True)
+        book.properties.creator = "apap-notebooks"
+        _read_me(book.create_sheet("read me"), tables, config)
+        for name, table in tables.items():
+            _sheet(book.create_sheet(sheet_name(name)), name, table)
+        out = io.BytesIO()
+        book.save(out)
+    except SerialisationError as err:  # of a sheet on its way through the disk: a name such as IO_ENOSPC
+        number = getattr(errno, str(err).removeprefix("IO_"), errno.EIO)
+        raise OSError(number, os.strerror(number)) from err
     return without_times(out.getvalue())
 
 

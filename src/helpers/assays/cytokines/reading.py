@@ -15,7 +15,7 @@ from helpers.assays.cytokines import quality
 from helpers.assays.cytokines.joined import joined, renamed
 from helpers.assays.cytokines.standards import KINDS, check_series, verdicts
 from helpers.core.cache import remember
-from helpers.core.files import sha256
+from helpers.core.files import refuse_changed, sha256
 from helpers.core.problems import Problem, Refused, softened
 from helpers.readers.plate import Plate
 from helpers.study.config import Config
@@ -86,7 +86,9 @@ def _one_plate(path: Path, file: str, number: int) -> tuple[Plate, list[Problem]
 def _read(digest: str, path: str, file: str) -> list[Plate]:
     from helpers.readers.plates import read_plate_file
 
-    return read_plate_file(Path(path), file)
+    plates = read_plate_file(Path(path), file)
+    refuse_changed(Path(path), digest, file)
+    return plates
 
 
 def checked_standards(

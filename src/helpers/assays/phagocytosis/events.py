@@ -10,6 +10,7 @@ import numpy as np
 from helpers.assays.phagocytosis.comb import Autofluorescence, Comb, autofluorescence, fit_comb
 from helpers.assays.phagocytosis.population import Gates, uptake_values
 from helpers.core.cache import remember
+from helpers.core.files import refuse_changed
 from helpers.core.problems import Problem
 from helpers.readers.fcs import Values, read_fcs
 
@@ -210,5 +211,6 @@ def _uptake(
 def _values(source: Source, gates: Gates) -> tuple[Values, Choice]:
     """The macrophages' values; the events of the file are let go before another is read."""
     fcs = read_fcs(Path(source.path), source.file)
+    refuse_changed(Path(source.path), source.digest, source.file)
     values, chosen = uptake_values(fcs, source.label, source.donor_id, gates)
     return values, Choice(chosen.gates, chosen.unfit, (*fcs.problems, *chosen.problems))

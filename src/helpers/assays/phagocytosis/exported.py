@@ -12,7 +12,7 @@ import pandas as pd
 
 from helpers.assays.phagocytosis.population import RAW
 from helpers.core.cache import remember
-from helpers.core.files import sha256
+from helpers.core.files import refuse_changed, sha256
 from helpers.core.problems import Problem, Refused, softened
 from helpers.readers.fcs import Values
 from helpers.readers.flow_tables import FlowTable, design_of, read_flow_table
@@ -106,7 +106,10 @@ def _unreadable(file: str) -> Problem:
 
 @remember("assays", ignore=("path",))
 def _read(digest: str, path: str, file: str, method: str) -> FlowTable | UptakeTable:
-    return read_flow_table(Path(path), file) if method == "flow" else read_uptake_table(Path(path), file)
+    read = read_flow_table if method == "flow" else read_uptake_table
+    table = read(Path(path), file)
+    refuse_changed(Path(path), digest, file)
+    return table
 
 
 def _matched(

@@ -14,7 +14,7 @@ from helpers.assays.flow.gates import apply_gates
 from helpers.assays.phagocytosis.table_gates import TableGates, fitting
 from helpers.assays.phenotype.gating import resolved
 from helpers.core.cache import digest_of, remember
-from helpers.core.files import sha256
+from helpers.core.files import refuse_changed, sha256
 from helpers.core.problems import Problem, Refused, softened
 from helpers.readers.fcs import FcsFile, Values
 from helpers.readers.gate import OWN_MATRIX, GateFile, GateSet
@@ -112,7 +112,9 @@ def gates_beside(folder: Path, population: str) -> tuple[Gates, list[Problem]]:
 def _gate_file(digest: str, path: str, file: str) -> GateFile:
     from helpers.readers.gate_files import read_gate_file
 
-    return read_gate_file(Path(path), file)
+    found = read_gate_file(Path(path), file)
+    refuse_changed(Path(path), digest, file)
+    return found
 
 
 def uptake_channel(fcs: FcsFile, label: str) -> int:

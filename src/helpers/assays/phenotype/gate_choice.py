@@ -11,7 +11,7 @@ from helpers.assays.phenotype.gating import GateRow, Stain, read_rows, rows_for,
 from helpers.assays.phenotype.measure import Recipe
 from helpers.assays.phenotype.samples import FOLDER, Tube
 from helpers.core.cache import remember
-from helpers.core.files import sha256
+from helpers.core.files import refuse_changed, sha256
 from helpers.core.problems import Problem, Refused, softened
 from helpers.readers.gate import GateFile, GateSet
 
@@ -71,7 +71,9 @@ def read_gates_file(digest: str, path: str, file: str) -> GateFile:
     """A gate file, remembered by its content; see `helpers.readers.gate_files.read_gate_file`."""
     from helpers.readers.gate_files import read_gate_file
 
-    return read_gate_file(Path(path), file)
+    found = read_gate_file(Path(path), file)
+    refuse_changed(Path(path), digest, file)
+    return found
 
 
 def recipe_for(tube: Tube, stain: Stain, gates: Gates) -> tuple[Recipe, GateSet | None, str]:

@@ -24,7 +24,7 @@ from helpers.assays.phenotype.gating import (
     robust_sd,
 )
 from helpers.core.cache import digest_of, remember
-from helpers.core.files import sha256
+from helpers.core.files import refuse_changed, sha256
 from helpers.core.problems import Problem, Refused
 from helpers.readers.fcs import FcsFile, Values, read_fcs
 from helpers.readers.gate import OWN_MATRIX, Boolean, Dimension, GateSet, Path, Population
@@ -126,12 +126,13 @@ def measure(path: FilePath, file: str, recipe: Recipe, gates: GateSet | None = N
     Refused
         Where the file or its gates cannot be used.
     """
-    return _measured(digest_of([sha256(path), repr(recipe)]), str(path), file, recipe, gates)
+    return _measured(sha256(path), digest_of([repr(recipe)]), str(path), file, recipe, gates)
 
 
 @remember("assays", ignore=("path", "recipe", "gates"))
-def _measured(digest: str, path: str, file: str, recipe: Recipe, gates: GateSet | None) -> Measured:
+def _measured(digest: str, what: str, path: str, file: str, recipe: Recipe, gates: GateSet | None) -> Measured:
     one = gated_file(FilePath(path), file, recipe, gates)
+    refuse_changed(FilePath(path), digest, file)
     table = counts(one.gates, one.gated)
     reported, used = reported_populations(one.gates), _gating_channels(one.gates)
     stain = recipe.stain
