@@ -166,7 +166,9 @@ def separated(draw: st.DrawFn) -> Change:
     return lambda data: data.replace(old, new)
 
 
-TEXT = st.one_of(flipped(), cut(), inserted(), lines(), matched(CELL), matched(CELL), matched(NUMBER), recoded(), separated())
+TEXT = st.one_of(
+    flipped(), cut(), inserted(), lines(), matched(CELL), matched(CELL), matched(NUMBER), recoded(), separated()
+)
 XML = st.one_of(flipped(), cut(), inserted(), elements(), elements(), matched(NUMBER), matched(ATTRIBUTE, group=2), matched(ATTRIBUTE, (*(b"1", b"A", b"x"), *ODD), 1), matched(CELL), recoded())  # fmt: skip
 FCS = st.one_of(flipped(), cut(), inserted(), matched(FCS_WORDS, FCS_VALUES, 3), matched(FCS_WORDS, FCS_VALUES, 3), matched(FCS_WORDS, (b"$PAR", b"$TOT", b"$P1N", b"x"), 1), matched(re.compile(rb"(?<=^FCS3\.\d {4})[ \d]{48}"), (b"%8d" * 6 % (58, 10, 5, 1, 0, 0), b" " * 48, b"9" * 48, b"%8d" * 6 % (58, 1200, 0, 0, 0, 0))), matched(NUMBER, FCS_VALUES))  # fmt: skip
 
@@ -184,7 +186,15 @@ def part(draw: st.DrawFn) -> Change:
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 parts = [(name, archive.read(name)) for name in archive.namelist()]
-        except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, ValueError, OSError, zipfile.zlib.error):  # type: ignore[attr-defined]
+        except (
+            zipfile.BadZipFile,
+            zipfile.LargeZipFile,
+            NotImplementedError,
+            EOFError,
+            ValueError,
+            OSError,
+            zipfile.zlib.error,
+        ):  # type: ignore[attr-defined]
             return inner(data)  # an earlier change broke the archive itself
         i, j = at(place, len(parts)), at(other, len(parts))
         if kind in ("xml", "text"):

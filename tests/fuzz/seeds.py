@@ -71,7 +71,9 @@ def _real_files() -> dict[str, list[bytes]]:
         return {}
     root = Path(named)
     assert root.is_dir(), "APAP_REFERENCE_DATA is set, but there is no such folder"
-    files = {name: [p for pattern in patterns for p in sorted(root.glob(pattern))] for name, patterns in REFERENCE.items()}
+    files = {
+        name: [p for pattern in patterns for p in sorted(root.glob(pattern))] for name, patterns in REFERENCE.items()
+    }
     assert all(files.values()), f"no reference files for: {[name for name, found in files.items() if not found]}"
     return {name: [p.read_bytes() for p in found if p.stat().st_size <= MOST_BYTES] for name, found in files.items()}
 
@@ -125,7 +127,14 @@ def _fcs() -> bytes:
     words |= {"BEGINDATA": "1500", "ENDDATA": "1547", "BEGINSTEXT": "0", "ENDSTEXT": "0", "TIMESTEP": "0.01"}
     words |= {"SPILLOVER": "2,B,C,1,0.2,0.1,1", "OP": CANARIES[3], "FIL": CANARIES[1], "CYT": f"Cyt {CANARIES[0]}"}
     for n, (name, marker) in enumerate((("A", "FSC"), ("B", CANARIES[0]), ("C", "CD169 张伟"), ("Time", "")), 1):
-        words |= {f"P{n}N": name, f"P{n}S": marker or " ", f"P{n}B": "32", f"P{n}R": "262144", f"P{n}E": "0,0", f"P{n}G": "1.0"}
+        words |= {
+            f"P{n}N": name,
+            f"P{n}S": marker or " ",
+            f"P{n}B": "32",
+            f"P{n}R": "262144",
+            f"P{n}E": "0,0",
+            f"P{n}G": "1.0",
+        }
     text = ("|" + "".join(f"${k}|{v}|" for k, v in words.items())).encode()
     head = f"FCS3.0    {58:>8}{57 + len(text):>8}{1500:>8}{1547:>8}{0:>8}{0:>8}".encode()
     return (head + text).ljust(1500) + struct.pack("<12f", *range(1, 13))
@@ -163,7 +172,9 @@ PLAIN_LONG = (
     "A1,Standard1,IL-6,9000.5,80,,1000,1012.5\nA2,Standard2,IL-6,3000,75,,250,248\nB1,Blank,IL-6,20,70,,,\n"
     f"C1,{CANARIES[0]},IL-6,500,60,2,,< 3.2\nC2,D02 AM,IL-6,12000,60,2,,> 1000\n"
 )
-PLAIN_WIDE = f"well,sample,IL-6,IL-8,TNF-a\nA1,S1,1200,300,5\nB1,S2,700.5,200,4\nC1,{CANARIES[1]},30,20,3\nD1,blank,3,2,1\n"
+PLAIN_WIDE = (
+    f"well,sample,IL-6,IL-8,TNF-a\nA1,S1,1200,300,5\nB1,S2,700.5,200,4\nC1,{CANARIES[1]},30,20,3\nD1,blank,3,2,1\n"
+)
 FLOWJO = (
     ",Cells | Count,Cells/Live | Freq. of Parent,Cells/Live | Median (FITC-A)\n"
     f"a.fcs,12000,88.1 %,1502\n{CANARIES[0]}.fcs,9000,71.3 %,88\nMean,10500,79.7,795\nSD,2121,11.9,1000\n"
@@ -176,7 +187,9 @@ CELLS = (
 FIELDS = f"sample,field,n_cells,n_positive,particles\n{CANARIES[0]},1,50,20,41\nU1,2,60,10,12\n"
 SERIES = f"Vessel Name: {CANARIES[1]}\nMetric: Red\n\nDate Time\tElapsed\tA1\tA2\n1\t0\t10\t20\n2\t0.5\t15,5\t30\n3\t1\t20\t31\n"
 GATING = "http://www.isac-net.org/std/Gating-ML/v2.0"
-SPACES = f'xmlns:gating="{GATING}/gating" xmlns:transforms="{GATING}/transformations" xmlns:data-type="{GATING}/datatypes"'
+SPACES = (
+    f'xmlns:gating="{GATING}/gating" xmlns:transforms="{GATING}/transformations" xmlns:data-type="{GATING}/datatypes"'
+)
 
 
 def _axis(name: str, **words: str) -> str:
@@ -189,9 +202,7 @@ def _axis(name: str, **words: str) -> str:
 
 def _vertex(*values: float) -> str:
     return (
-        "<gating:vertex>"
-        + "".join(f'<gating:coordinate data-type:value="{v}"/>' for v in values)
-        + "</gating:vertex>"
+        "<gating:vertex>" + "".join(f'<gating:coordinate data-type:value="{v}"/>' for v in values) + "</gating:vertex>"
     )
 
 

@@ -34,11 +34,8 @@ OUT = os.environ.get("APAP_FUZZ_OUT", "")
 NAME = "x.dat"
 
 
-def plates(layout: str) -> Callable[[Path], list[Problem]]:
-    def read(path: Path) -> list[Problem]:
-        return [p for wanted in ("", layout) for plate in read_plate_file(path, NAME, wanted) for p in plate.problems]
-
-    return read
+def plate(path: Path) -> list[Problem]:
+    return [p for one in read_plate_file(path, NAME) for p in one.problems]
 
 
 def fcs(path: Path) -> list[Problem]:
@@ -47,7 +44,7 @@ def fcs(path: Path) -> list[Problem]:
 
 
 INSTRUMENTS: dict[str, Callable[[Path], list[Problem]]] = {
-    **{layout: plates(layout) for layout in ("bioplex", "bioplex_xml", "xponent", "intelliflex", "msd", "plain")},
+    **dict.fromkeys(("bioplex", "bioplex_xml", "xponent", "intelliflex", "msd", "plain"), plate),
     "fcs": fcs,
     "gates": lambda path: list(read_gate_file(path, NAME).problems),
     "flow_table": lambda path: list(read_flow_table(path, NAME).problems),
@@ -108,7 +105,7 @@ def whole_study(study: Path) -> Read:
     """Checks a study with one file of it replaced, the others as they were."""
 
     def read(file: str, data: bytes) -> list[Problem]:
-        usual = next((p for end in (".csv", ".yaml") if (p := (study / file).with_suffix(end)).exists()))
+        usual = next(p for end in (".csv", ".yaml") if (p := (study / file).with_suffix(end)).exists())
         before = usual.read_bytes()
         usual.unlink()
         try:
