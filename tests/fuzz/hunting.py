@@ -124,7 +124,7 @@ def _trace(err: BaseException) -> str:
     return "".join(traceback.format_exception(err))[-4000:]
 
 
-_SENTENCE = re.compile(r"[A-ZÄÖÜ\d“\"`].*[.!?)]", re.S)
+_SENTENCE = re.compile(r"(?:[A-Z\d“\"`]|study\.yaml ).*[.!?)]", re.S)
 
 
 def _unfit(p: Problem, data: bytes) -> tuple[str, str] | None:
