@@ -6,7 +6,7 @@ BIN := .venv/bin
 STUDY ?= demo
 OUT ?= report
 
-.PHONY: report test test-long lab lock dictionary notebooks clean
+.PHONY: report test test-long lab lock audit fuzz dictionary notebooks clean
 report: .venv/.installed $(STUDY)/study.yaml
 	$(BIN)/apap report $(STUDY) --out $(OUT)
 
@@ -39,6 +39,20 @@ lock:
 	.venv-lock/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra test \
 		--no-emit-index-url --custom-compile-command "make lock" pyproject.toml --output-file requirements.txt
 	rm -rf .venv-lock
+
+# Known weaknesses of the locked packages: Error 1 some are known, Error 4 the advisory service could not be asked.
+audit:
+	$(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check "pip-audit>=2.9" || { \
+		echo "The lock was NOT audited: pip-audit cannot be installed without a network."; rm -rf .venv-audit; exit 4; }
+	@.venv-audit/bin/python tests/lock/audit.py .venv-audit/bin/pip-audit requirements.txt; \
+		code=$$?; rm -rf .venv-audit; exit $$code
+
+# Damaged files of every kind, for ten minutes of processor time; what is found is kept in FUZZ_OUT as bytes.
+FUZZ_OUT ?= fuzz
+fuzz: .venv/.installed
+	APAP_FUZZ_SECONDS=$${APAP_FUZZ_SECONDS:-600} APAP_FUZZ_OUT=$(FUZZ_OUT) \
+		$(BIN)/python -m pytest -o addopts= -s -q --tb=short tests/fuzz
 
 # The data dictionary from the schemas, and the demo's planted truths from the simulator.
 dictionary: .venv/.installed

@@ -41,7 +41,9 @@ def own_cache(tmp_path: Path, monkeypatch: Patch) -> None:
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
-@pytest.mark.parametrize("step", ["helpers.analysis.open_study", "helpers.analysis._assays", "helpers.analysis._cohort"])
+@pytest.mark.parametrize(
+    "step", ["helpers.analysis.open_study", "helpers.analysis._assays", "helpers.analysis._cohort"]
+)
 def test_a_study_that_changes_on_the_way_is_refused_and_read_anew_later(
     step: str, before: bool, small_study: Path, monkeypatch: Patch
 ) -> None:
@@ -89,7 +91,9 @@ READERS: dict[str, tuple[str, str, Callable[[Path, str], object]]] = {
     "events of uptake": (
         "helpers.assays.phagocytosis.events.read_fcs",
         "e.fcs",
-        lambda path, digest: events._values(Source(digest, str(path), path.name, "", "D01"), population.Gates("macrophages")),
+        lambda path, digest: events._values(
+            Source(digest, str(path), path.name, "", "D01"), population.Gates("macrophages")
+        ),
     ),
     "events of markers": (
         "helpers.assays.phenotype.measure.gated_file",

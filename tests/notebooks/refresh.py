@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import nbformat
+from gallery import write_gallery
 from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -50,6 +51,7 @@ def main() -> None:
             if len(sys.argv) == 1 or path.stem in sys.argv[1:]:
                 refresh(path)
                 print(path.name)
+    write_gallery()
 
 
 if __name__ == "__main__":

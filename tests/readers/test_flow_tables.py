@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from pathlib import Path
 
 import openpyxl
@@ -164,3 +165,12 @@ def test_one_repeated_value_is_no_recycled_block(tmp_path: Path) -> None:
 )
 def test_what_is_no_export_is_refused(tmp_path: Path, text: str | bytes, code: str) -> None:
     assert code in refused(tmp_path, text)
+
+
+def test_different_numbers_beyond_all_sense_are_not_taken_for_copies(tmp_path: Path) -> None:
+    """Found by `make fuzz`: rounded to ten decimals, all of them were infinite, with a warning of pandas on the screen."""
+    text = ",A | Count,A | Mean (F),A | Mean (G)\na.fcs,1,1e300,2e300\nb.fcs,1,3e300,4e300\n"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "recycled-numbers" not in codes(read(tmp_path, text))
+    assert "recycled-numbers" in codes(read(tmp_path, text.replace("3e300,4e300", "1e300,2e300")))

@@ -285,7 +285,8 @@ def recycled(numbers: pd.DataFrame) -> pd.DataFrame:
     for (n, sample), own in numbers.groupby(["row", "sample"], sort=False):
         values = own["value"]
         if values.notna().sum() >= _FEWEST_NUMBERS and values.nunique() > 1:
-            key = tuple(zip(own["gate"], own["statistic"], own["channel"], values.round(10), strict=True))
+            printed = [f"{value:.12g}" for value in values]
+            key = tuple(zip(own["gate"], own["statistic"], own["channel"], printed, strict=True))
             lines[tuple(str(part) for part in key)].append((int(str(n)), str(sample)))
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
     shared: dict[tuple[str, ...], int] = defaultdict(int)
