@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from helpers import __version__, cli
 from helpers.cli import app
+from helpers.core.files import PROJECT
 
 RUN = [sys.executable, "-c", "from helpers.cli import main; main()"]
 
@@ -166,3 +167,20 @@ def test_help_is_quick_because_heavy_packages_wait() -> None:
 def test_the_command_is_installed() -> None:
     command = shutil.which("apap") or str(Path(sys.executable).parent / "apap")
     assert subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout.startswith("apap ")
+
+
+def test_the_laboratory_opens_on_the_notebooks_with_the_study_set(
+    small_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[list[str], str]] = []
+
+    def run(command: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+        asked.append((command, os.environ["APAP_STUDY"]))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr("helpers.cli.subprocess.run", run)
+    monkeypatch.setenv("APAP_STUDY", "another")
+    assert CliRunner().invoke(app, ["lab", str(small_study)]).exit_code == 0
+    (command, study), *more = asked
+    assert study == str(small_study.resolve()) and not more
+    assert command[1:4] == ["-m", "jupyter", "lab"] and Path(command[4]) == PROJECT / "notebooks"

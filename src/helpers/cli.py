@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 
 REFUSED, USAGE, MACHINE, INTERRUPTED = 1, 2, 4, 130
 
+QUIET = (
+    "--LabApp.news_url=None",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    "--LabApp.extension_manager=readonly",
+)
+"""What keeps JupyterLab from asking the network for anything."""
+
 app = typer.Typer(
     help="From raw instrument files of a macrophage study to a report.",
     no_args_is_help=True,
@@ -218,9 +225,8 @@ def lab(
         if not study.is_dir():
             _stop("There is no such study folder.", REFUSED)
         os.environ["APAP_STUDY"] = str(study.resolve())
-    raise typer.Exit(
-        subprocess.run([sys.executable, "-m", "jupyter", "lab", str(PROJECT / "notebooks")], check=False).returncode
-    )
+    command = [sys.executable, "-m", "jupyter", "lab", str(PROJECT / "notebooks"), *QUIET]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 
 @app.callback(invoke_without_command=True)

@@ -20,6 +20,7 @@ from typing import Any
 import nbformat
 import pytest
 
+from helpers.cli import QUIET
 from helpers.core.files import PROJECT
 
 FLAGS = [
@@ -77,7 +78,7 @@ def lab(demo: Path, tmp_path_factory: pytest.TempPathFactory, program: str) -> I
         "--IdentityProvider.token=",
         "--allow-root",
     ]
-    words += [f"--ServerApp.root_dir={books}", "--LabApp.news_url=None", "--LabApp.extension_manager=readonly"]
+    words += [f"--ServerApp.root_dir={books}", *QUIET]
     server = subprocess.Popen(
         [sys.executable, "-m", "jupyter", "lab", *words],
         env=os.environ | own | {"APAP_STUDY": str(demo), "PYTHONPATH": str(PROJECT / "src")},
