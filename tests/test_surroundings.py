@@ -33,8 +33,9 @@ SURROUNDINGS = {
 
 
 def contents(out: Path) -> dict[str, bytes]:
-    """Every file of a report but its record, in which times stand."""
-    return {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file() and p.name != "provenance.json"}  # fmt: skip
+    """Every file of a report but its records, in which times stand."""
+    files = (p for p in out.rglob("*") if p.is_file() and p.name not in ("provenance.json", "ro-crate-metadata.json"))
+    return {p.relative_to(out).as_posix(): p.read_bytes() for p in files}
 
 
 @pytest.fixture(scope="module")

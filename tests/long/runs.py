@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 COMMAND = [sys.executable, "-c", "from helpers.cli import main; main()"]
-RECORD = "provenance.json"
-"""The one file of a report in which times stand."""
+RECORD, CRATE = "provenance.json", "ro-crate-metadata.json"
+"""Files of a report in which times stand, in the second inside a digest too."""
 
 CACHES = ("nothing", "numbers", "everything")
 """What a cache holds at the start: a run from nothing is mostly statistics, one with all numbers mostly notebooks."""
@@ -84,8 +84,10 @@ class Undisturbed:
 
 
 def contents(out: Path) -> dict[str, bytes]:
-    """Every file of a report; the record without its times."""
-    found = {p.relative_to(out).as_posix(): p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()}
+    """Every file of a report but the crate; the record without its times."""
+    found = {
+        p.relative_to(out).as_posix(): p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file() and p.name != CRATE
+    }
     if RECORD in found:
         record = json.loads(found[RECORD])
         record.pop("times")
