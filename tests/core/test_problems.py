@@ -39,3 +39,14 @@ def test_errors_of_whole_files_come_first_and_codes_that_nobody_knows_last() -> 
     column = problem("unknown-column", file="specimens.csv", column="donorid")
     mild = problem("odd", "warning", file="a.csv")
     assert sorted_problems([mild, lost, cell, column, whole]) == [whole, column, cell, lost, mild]
+
+
+def test_a_notebook_shows_the_sentences_of_a_refusal_and_no_code(capsys: pytest.CaptureFixture[str]) -> None:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.instance()
+    shell.run_cell("from helpers.analysis import load_study\nload_study('there/is/no/such/folder')")
+    InteractiveShell.clear_instance()
+    said = capsys.readouterr()
+    assert "study folder" in said.out + said.err
+    assert "Traceback" not in said.out + said.err and "load_study(" not in said.out + said.err

@@ -116,6 +116,10 @@ class Refused(Exception):
         self.problems = sorted_problems(problems)
         super().__init__("\n".join(str(p) for p in self.problems))
 
+    def _render_traceback_(self) -> list[str]:
+        """What Jupyter shows: the sentences, without the lines of code that a reader of a notebook has no use for."""
+        return str(self).splitlines()
+
 
 def sorted_problems(problems: Iterable[Problem]) -> list[Problem]:
     """Order problems worst first, then by file, sheet, row and column; exact repeats once.
