@@ -48,7 +48,7 @@ def page(study: Path) -> dict[str, object]:
     for cell in (c for c in book["cells"] if c["cell_type"] == "code"):
         source = "".join(cell["source"])
         if source.startswith("show_all("):  # it displays its pictures and returns none
-            made = source.removeprefix("show_all(").removesuffix(", out)")
+            made = source.removeprefix("show_all(").removesuffix(", out, pdf_tiff)")
             shown |= {f"{made} {i}": picture for i, picture in enumerate(eval(made, space))}
         elif source.startswith(("show(", "views.", "data.")):
             shown[source] = eval(source, space)

@@ -23,7 +23,7 @@ def test_the_data_package_is_valid_for_every_table(report: Path) -> None:
 
 @pytest.mark.parametrize(
     ("old", "new", "kind"),
-    [("apap,", "apapa,", "constraint-error"), ("donor_id,", "donor,", "incorrect-label")],
+    [(",eligible,eligible,", ",elligible,eligible,", "constraint-error"), ("donor_id,", "donor,", "incorrect-label")],
     ids=["a code nobody knows", "a heading nobody knows"],
 )
 def test_the_data_package_notices_a_damaged_table(report: Path, tmp_path: Path, old: str, new: str, kind: str) -> None:

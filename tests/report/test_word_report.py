@@ -36,6 +36,7 @@ def test_it_says_what_the_first_page_says(report: Path, document: docx.document.
 def test_table_1_and_the_effects_are_those_of_the_tables(report: Path, document: docx.document.Document) -> None:
     one, effects, following = document.tables
     table = pd.read_csv(report / "tables" / "table_one.csv", dtype=str, keep_default_na=False)
+    table = table[table["group"] != "overall"]  # which the printed table leaves out
     shown = {c.text for row in one.rows for c in row.cells}
     assert set(table["text"]) - {""} <= shown
     rows = pd.read_csv(report / "tables" / "effects.csv")
