@@ -125,7 +125,8 @@ def test_no_rule_of_accessibility_is_broken(browser: Any, report: Path, name: st
 
     page, _ = opened(browser, report, name, width)
     page.evaluate(AXE_FILE_PATH.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run().then(r => r)")
+    contrast = str(width == DESK).lower()  # colours are the same at any width, and looking at each takes long
+    found = page.evaluate(f"axe.run({{rules: {{'color-contrast': {{enabled: {contrast}}}}}}}).then(r => r)")
     broken = [(v["id"], v["impact"], [n["target"] for n in v["nodes"][:3]]) for v in found["violations"]]
     assert broken == []
     assert len(found["passes"]) > 15, "the rules were run"

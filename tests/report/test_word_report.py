@@ -40,9 +40,9 @@ def test_table_1_and_the_effects_are_those_of_the_tables(report: Path, document:
     shown = {c.text for row in one.rows for c in row.cells}
     assert set(table["text"]) - {""} <= shown
     rows = pd.read_csv(report / "tables" / "effects.csv")
-    primary = rows[(rows["contrast"] == "msc_effect") & (rows["role"] == "primary")]
-    assert len(effects.rows) - 1 == len(primary) > 0
-    assert len(following.rows) - 1 == len(rows[(rows["contrast"] == "msc_effect") & (rows["role"] == "secondary")])
+    rows = rows[(rows["contrast"] == "msc_effect") & (rows["status"] != "no_data")]
+    assert len(effects.rows) - 1 == (rows["role"] == "primary").sum() > 0
+    assert len(following.rows) - 1 == (rows["role"] == "secondary").sum() > 0
 
 
 def test_every_figure_of_the_response_is_there_with_its_alt_text(
