@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -111,17 +111,21 @@ def report(
     figures: Annotated[
         bool, typer.Option("--figures", help="Each figure as PDF and TIFF (300 and 600 dpi) too.")
     ] = False,
+    cluster: Annotated[
+        str, typer.Option(help="Address of a Dask scheduler whose workers share the work, such as tcp://host:8786.")
+    ] = "",
 ) -> None:
     """Build everything that is stale: notebooks, web site, tables, figures, workbook, Word report, provenance."""
     from helpers.core.problems import Refused
-    from helpers.report.build import UsageError, build_donor, build_report
+    from helpers.report.build import UsageError, build_donor, build_report, on_cluster
 
     if donor and only:
         _stop("Choose --donor or --only, not both.", USAGE)
     if donor and figures:
         _stop("Figures for print are those of the notebooks, not of a donor's page; leave out --donor.", USAGE)
     try:
-        with _progress() as step:
+        with _progress() as step, on_cluster(cluster, study.resolve()) if cluster else nullcontext():
+            study = study.resolve() if cluster else study
             result = (
                 build_donor(study, out, donor, step)
                 if donor

@@ -70,8 +70,13 @@ def test_paired_lines_draw_each_value_once_and_bounds_at_their_limit(data: Analy
         & readouts["condition"].isin(["am", "am_msc"])
         & readouts["readout"].isin(["TNF-a", "IL-4"])
     ]
-    points = sum(len(c.get_offsets()) for axes in picture.figure.axes for c in axes.collections)
-    assert points == len(rows) == len(picture.data)
+    marks = [line for axes in picture.figure.axes for line in axes.lines if line.get_marker() not in ("None", "")]
+    assert sum(len(mark.get_ydata()) for mark in marks) == len(rows) == len(picture.data)
+    below = [y for mark in marks if mark.get_marker() == "v" for y in np.asarray(mark.get_ydata())]
+    np.testing.assert_allclose(sorted(below), sorted(rows.loc[rows["censoring"].isin(["left", "interval"]), "upper"]))
+    lines = [line for axes in picture.figure.axes for line in axes.lines if line.get_linestyle() == "-"]
+    both = rows.groupby(["readout", "donor_id", "visit", "timepoint_h"])["condition"].nunique() == 2
+    assert sum(np.isnan(line.get_ydata()).sum() for line in lines) == both.sum(), "one line a pair"
     left = rows[rows["censoring"] == "left"]
     np.testing.assert_allclose(draw.drawn_values(left), left["upper"])
 

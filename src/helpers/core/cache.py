@@ -16,6 +16,7 @@ import functools
 import hashlib
 import logging
 import os
+import pickle
 import platform
 import sys
 import warnings
@@ -120,24 +121,28 @@ def remember(room: str, ignore: tuple[str, ...] = ()) -> Callable[[Callable[P, R
         def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
             # only the cache's own trouble may fall back to a plain call: what the function raises is its answer
             raised: list[BaseException] = []
+            fresh: list[R] = []
 
             @functools.wraps(function)
-            def noting(*a: P.args, **k: P.kwargs) -> R:
+            def noting(*a: P.args, **k: P.kwargs) -> bytes:
                 try:
-                    return function(*a, **k)
+                    fresh.append(function(*a, **k))
                 except BaseException as err:
                     raised.append(err)
                     raise
+                # joblib's own way of writing takes ten times as long for frames of text
+                return pickle.dumps(fresh[0], pickle.HIGHEST_PROTOCOL)
 
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    return _memory(room, cache_root()).cache(noting, ignore=list(ignore))(*args, **kwargs)  # type: ignore[no-any-return]
+                    kept = _memory(room, cache_root()).cache(noting, ignore=list(ignore))(*args, **kwargs)
+                return fresh[0] if fresh else pickle.loads(kept)
             except Exception as err:
                 if raised:
                     raise
                 log.debug("cache not usable for %s: %s", function.__name__, type(err).__name__)
-                return function(*args, **kwargs)
+                return fresh[0] if fresh else function(*args, **kwargs)
 
         return wrapped
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -201,7 +202,7 @@ def _label(readout: str, assay: str, config: Config) -> str:
 def _ratio_axis(axes: Axes, kind: str) -> None:
     """Ticks at round ratios, on an axis that is linear in their logarithm."""
     if kind in ("fold", "odds"):
-        base = 2.0 if kind == "fold" else float(np.e)
+        base = 2.0 if kind == "fold" else math.e
         low, high = axes.get_xlim()
         ratios = ratio_ticks(base**low, base**high)
         axes.set_xticks([np.log(r) / np.log(base) for r in ratios], [f"{r:g}×" for r in ratios])
@@ -388,35 +389,35 @@ def _lines_panel(axes: Axes, rows: pd.DataFrame, config: Config, treatment: str,
         )
         x = {reference: 2.3 * g, treatment: 2.3 * g + 1}
         if {reference, treatment} <= set(wide.columns):
-            both = wide.dropna(subset=[reference, treatment])
-            axes.plot(
-                [x[reference], x[treatment]],
-                both[[reference, treatment]].to_numpy().T,
-                color=colour,
-                linewidth=0.6,
-                alpha=0.55,
-                zorder=2,
-            )
+            both = wide.dropna(subset=[reference, treatment])[[reference, treatment]].to_numpy()
+            # one path with gaps: an artist a donor would take most of the time of a figure of many panels
+            across = np.tile([x[reference], x[treatment], np.nan], len(both))
+            upward = np.column_stack([both, np.full(len(both), np.nan)]).ravel()
+            axes.plot(across, upward, color=colour, linewidth=0.6, alpha=0.55, zorder=2)
+        in_both = own.groupby("donor_id")["condition"].transform("nunique") == 2
+        kinds = own["censoring"].map({"none": "exact", "right": "above"}).fillna("below")
+        looked = kinds.where((kinds != "exact") | in_both, "alone")
         for condition in (reference, treatment):
-            here = own[own["condition"] == condition]
-            other = set(own.loc[own["condition"] != condition, "donor_id"])
-            exact, alone = here["censoring"] == "none", ~here["donor_id"].isin(other)
-            for part, face, shape in (
-                (here[exact & ~alone], colour, marker),
-                (here[exact & alone], "white", marker),
-                (here[~exact & (here["censoring"] != "right")], "white", "v"),
-                (here[here["censoring"] == "right"], "white", "^"),
+            here = own["condition"] == condition
+            for kind, face, shape in (
+                ("exact", colour, marker),
+                ("alone", "white", marker),
+                ("below", "white", "v"),
+                ("above", "white", "^"),
             ):
-                axes.scatter(
-                    [x[condition]] * len(part),
-                    part["drawn"],
-                    s=8,
-                    marker=shape,
-                    facecolors=face,
-                    edgecolors=colour,
-                    linewidths=0.6,
-                    zorder=3,
-                )
+                shown = own.loc[here & (looked == kind), "drawn"].to_numpy()
+                if len(shown):
+                    axes.plot(
+                        np.full(len(shown), x[condition]),
+                        shown,
+                        linestyle="",
+                        marker=shape,
+                        markersize=8**0.5,
+                        markerfacecolor=face,
+                        markeredgecolor=colour,
+                        markeredgewidth=0.6,
+                        zorder=3,
+                    )
             ticks.append(x[condition])
             names.append("without" if condition == reference else "with")
     limit = rows["lloq"].max()

@@ -12,12 +12,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cache, partial
 from pathlib import Path
 
 from helpers.analysis import INFERRED, Analysis, load_study, unchanged
-from helpers.core.cache import remember
+from helpers.core.cache import code_digest, remember
 from helpers.core.files import alone, scratch, write_atomically
 from helpers.core.numbers import write_csv
+from helpers.core.workers import cluster, starter
 from helpers.report import words
 from helpers.report.donors import page_file, page_keys, render_donor
 from helpers.report.notebooks import Rendered, render, study_notebooks
@@ -25,6 +27,7 @@ from helpers.report.package import CRATE, crate, data_package
 from helpers.report.provenance import provenance
 from helpers.report.site import donor_files, notebook_pages, site_files, with_notice
 from helpers.report.word import word_report
+from helpers.study.opening import folder_inputs, inputs_digest
 from helpers.tables.table_one import table_one
 from helpers.tables.workbook import workbook_bytes
 
@@ -103,10 +106,11 @@ def build_report(
         keys = {} if only else page_keys(data)
         steps = len(notebooks) + len(keys) + 2
         wishes = {"pdf_tiff": True} if pdf_tiff else {}
+        of_study = (data.folder, data.config.id, data.digest)
         progress("study", 1, steps)
         done: dict[str, Rendered] = {}
         with _running(jobs) as start:
-            going = [start(render_donor, data, donor, key) for donor, key in keys.items()]
+            going = [start(render_donor, *of_study, donor, key) for donor, key in keys.items()]
             # what needs no statistics runs while they are computed, the rest when they are there
             late = {name for name, path in notebooks.items() if _asks_for(path, INFERRED)}
             for wanted in ({*notebooks} - late, late):
@@ -173,7 +177,7 @@ def build_donor(
         _sweep(out)
         progress("study", 1, 3)
         with _running(1) as start:
-            made = start(render_donor, data, donor, keys[donor]).result()
+            made = start(render_donor, data.folder, data.config.id, data.digest, donor, keys[donor]).result()
         progress(made.name, 2, 3)
         files: dict[str, bytes | str] = {f"notebooks/{made.name}.ipynb": made.notebook, **made.files}
         files |= donor_files(data, donor, made, out)
@@ -184,6 +188,40 @@ def build_donor(
         _put(out, files)
         progress("site", 3, 3)
     return _result(data, out / f"{made.name}.html", [made])
+
+
+@contextmanager
+def on_cluster(address: str, folder: Path) -> Iterator[None]:
+    """Let the workers of a Dask scheduler measure files and run notebooks of a study.
+
+    Parameters
+    ----------
+    address
+        Of the scheduler, such as ``tcp://host:8786``.
+    folder
+        The study folder, as an absolute path; each worker must see the same files under it and run the same
+        version of this project and its packages, and is asked so.
+
+    Raises
+    ------
+    ClusterFailed
+        Where the cluster cannot do it.
+    """
+    content = inputs_digest(folder_inputs(folder))
+    with cluster(address, partial(_unfit, str(folder), content, code_digest("report"))):
+        yield
+
+
+@cache
+def _unfit(folder: str, content: str, code: str) -> str:
+    """Why a worker must not take part in the report of a study; asked once in each of its processes."""
+    if code_digest("report") != code:
+        return "has another version of this project, of Python or of the packages"
+    if not Path(folder).is_dir():
+        return "does not see the study folder under the same path"
+    if inputs_digest(folder_inputs(Path(folder))) != content:
+        return "sees other files in the study folder"
+    return ""
 
 
 def _result(data: Analysis, first: Path, made: Iterable[Rendered]) -> BuildResult:
@@ -228,9 +266,13 @@ def _chosen(only: Sequence[str]) -> dict[str, Path]:
 def _running(jobs: int) -> Iterator[Callable[..., Future[Rendered]]]:
     """Hands out what starts a notebook, each in a kernel of its own, while the caller does something else.
 
-    Only the kernels compute, so threads are enough here, and nothing but the kernels is left to end: that
+    On a cluster its workers have the kernels, and what they have not ended is given up with the cluster.
+    Here only the kernels compute, so threads are enough here, and nothing but the kernels is left to end: that
     happens where the caller is stopped, and by itself where this process is killed.
     """
+    if (on_worker := starter()) is not None:
+        yield on_worker
+        return
     going: list[Future[Rendered]] = []
 
     # threads that save and restore the filters of warnings could leave each other's behind

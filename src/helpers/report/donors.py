@@ -56,19 +56,19 @@ def page_file(donor: str) -> str:
     return f"{FOLDER}/{safe_name(donor)}.html"
 
 
-def render_donor(data: Analysis, donor: str, key: Key) -> Rendered:
+def render_donor(study: Path, study_id: str, content: str, donor: str, key: Key) -> Rendered:
     """The page of one donor.
 
     Parameters
     ----------
-    data
-        The study.
+    study, study_id, content
+        The study's folder, its code and the digest of all of it.
     donor
         An analysed donor.
     key
         From `page_keys`; the same key gives the same page, from the cache where it was made before.
     """
-    made = render(SOURCE, {"donor": donor}, data.folder, key.digest, data.config.id, data.digest)
+    made = render(SOURCE, {"donor": donor}, study, key.digest, study_id, content)
     return replace(made, name=f"{FOLDER}/{safe_name(donor)}", title=f"{words.DONOR} {donor}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -15,7 +16,9 @@ from helpers.assays.phenotype.gate_choice import Gates, read_gates, recipe_for
 from helpers.assays.phenotype.gating import Stain, column_of
 from helpers.assays.phenotype.measure import Measured, Recipe, measure
 from helpers.assays.phenotype.samples import Tube, file_path, panel_markers, tubes
+from helpers.core.files import CHANGED
 from helpers.core.problems import Problem, Refused, softened
+from helpers.core.workers import each
 from helpers.readers.fcs import FcsHeader, read_fcs_header
 from helpers.readers.gate import GateSet
 
@@ -65,7 +68,7 @@ def tasks_of(
 
 
 def measure_all(folder: Path, tasks: Sequence[Task]) -> tuple[dict[str, Measured], list[Problem]]:
-    """Measure many files, in several processes where they are large; a damaged file is set aside and named.
+    """Measure many files, on a cluster's workers or in several processes where they are large; a damaged file is set aside and named.
 
     Parameters
     ----------
@@ -74,18 +77,14 @@ def measure_all(folder: Path, tasks: Sequence[Task]) -> tuple[dict[str, Measured
     tasks
         Tube, recipe, gates of a gate file, source.
     """
-    from joblib import Parallel, cpu_count, delayed
-
-    paths = [file_path(folder, t.fcs_file)[0] for t, _, _, _ in tasks]
-    size = sum(p.stat().st_size for p in paths if p.is_file())
-    jobs = max(1, min(cpu_count() or 1, size // BYTES_A_WORKER))
-    calls = (
-        delayed(_attempt)(p, file_path(folder, t.fcs_file)[1], r, g)
-        for p, (t, r, g, _) in zip(paths, tasks, strict=True)
-    )
+    # the check of the study names the others
+    there = [t for t in tasks if file_path(folder, t[0].fcs_file)[0].is_file()]
+    size = sum(file_path(folder, t.fcs_file)[0].stat().st_size for t, _, _, _ in there)
+    jobs = max(1, min(os.cpu_count() or 1, size // BYTES_A_WORKER))
+    parts = [(*file_path(folder, t.fcs_file), r, g) for t, r, g, _ in there]
     out: dict[str, Measured] = {}
     problems: list[Problem] = []
-    for (tube, _, _, _), (one, said) in zip(tasks, Parallel(n_jobs=jobs)(calls), strict=True):
+    for (tube, _, _, _), (one, said) in zip(there, each(_attempt, parts, jobs), strict=True):
         problems += softened(said, "quarantine", f"file {tube.fcs_file}")
         if one is not None:
             out[tube.fcs_file] = one
@@ -93,12 +92,13 @@ def measure_all(folder: Path, tasks: Sequence[Task]) -> tuple[dict[str, Measured
     return out, problems
 
 
-def _attempt(path: Path, file: str, recipe: Recipe, gates: GateSet | None) -> tuple[Measured | None, list[Problem]]:
+def _attempt(part: tuple[Path, str, Recipe, GateSet | None]) -> tuple[Measured | None, list[Problem]]:
     """A damaged file is an answer, not an exception, so that the others go on."""
-    if not path.is_file():
-        return None, []  # the check of the study has said so
+    path, file, recipe, gates = part
     try:
         return measure(path, file, recipe, gates), []
+    except FileNotFoundError:
+        raise Refused([CHANGED]) from None
     except Refused as refused:
         return None, [p if p.file else replace(p, file=file) for p in refused.problems]
 
