@@ -1,12 +1,13 @@
 # make report: the whole way from a bare machine to a report of the simulated demo study.
 # make test:   everything the project promises.   make lab: JupyterLab on the notebooks.
 # make test-long: what takes longer than anyone waits at a desk: runs killed at twenty moments, other locales, full disks.
+# make bench:  how fast everything is, beside other programs in the same run, and how it grows with the number of donors.
 PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= demo
 OUT ?= report
 
-.PHONY: report test test-long lab lock audit fuzz dictionary notebooks clean
+.PHONY: report test test-long bench lab lock audit fuzz dictionary notebooks clean
 report: .venv/.installed $(STUDY)/study.yaml
 	$(BIN)/apap report $(STUDY) --out $(OUT)
 
@@ -17,6 +18,10 @@ test: .venv/.installed
 
 test-long: .venv/.installed
 	$(BIN)/python -m pytest -m long tests/long
+
+# Ratios against peers in the same run; takes an hour. The calibration of the statistics is longer and runs alone.
+bench: .venv/.installed
+	for one in commands notebooks curves flow effects scale; do $(BIN)/python benchmarks/$$one.py || exit 1; done
 
 lab: .venv/.installed $(STUDY)/study.yaml
 	$(BIN)/apap lab $(STUDY)

@@ -1,13 +1,16 @@
-"""How long the commands take on the demo, as multiples of what a plain script needs for the same work.
+"""How long the commands take on the demo, from the first time to a donor who is added.
 
-Run with ``.venv/bin/python benchmarks/commands.py``. Peers, in the same run on the same machine: for
-``apap check``, importing pandas and frictionless and validating the tables one by one; for ``apap report``,
-papermill and nbconvert on the same notebooks, one after the other.
+Run with ``.venv/bin/python benchmarks/commands.py``. Medians over rounds, with their range. Peers, in the same run
+on the same machine: for ``apap --help`` a program of one command in the same library; for ``apap check`` importing
+pandas and frictionless and validating the tables one by one. The rest of the rows are the same report under other
+circumstances, as shares of the cold one. What notebooks cost beside papermill's command is in ``notebooks.py``.
 """
 
 from __future__ import annotations
 
+import csv
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -15,8 +18,11 @@ import tempfile
 import time
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[1]
+from helpers.core.files import PROJECT
+from helpers.simulate import write_demo
+
 APAP = [sys.executable, "-c", "from helpers.cli import main; main()"]
+HELP = "import typer; app = typer.Typer(); app.command()(lambda: None); app(args=['--help'])"
 VALIDATE = """
 import pathlib, sys, pandas, frictionless
 schemas = pathlib.Path(sys.argv[2]) / "data_schema" / "inputs"
@@ -25,45 +31,92 @@ for table in sorted(pathlib.Path(sys.argv[1]).glob("*.csv")):
     schema.foreign_keys = []
     frictionless.Resource(path=table.name, basepath=str(table.parent), schema=schema).validate()
 """
-PAPERMILL = """
-import pathlib, subprocess, sys
-for notebook in sorted((pathlib.Path(sys.argv[2]) / "notebooks").glob("0*.ipynb")):
-    run = str(pathlib.Path(sys.argv[3]) / notebook.name)
-    subprocess.run([sys.executable, "-m", "papermill", str(notebook), run, "-p", "study", sys.argv[1]], check=True, capture_output=True)
-    subprocess.run([sys.executable, "-m", "nbconvert", "--to", "html", run], check=True, capture_output=True)
-"""
+ADDED = "D26"
 
 
-def seconds(words: list[str], cache: Path, times: int) -> float:
-    """Median wall time of a command."""
-    taken = []
-    for i in range(times):
-        env = {**os.environ, "APAP_CACHE": str(cache / str(i))}
-        start = time.perf_counter()
-        subprocess.run(words, check=True, capture_output=True, env=env)
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
+def seconds(words: list[str], cache: Path) -> float:
+    """Wall seconds of a command."""
+    start = time.perf_counter()
+    subprocess.run(words, check=True, capture_output=True, env={**os.environ, "APAP_CACHE": str(cache)})
+    return time.perf_counter() - start
+
+
+def without(study: Path, donor: str) -> None:
+    """Take a donor out of a study: rows of every table, and files that only these rows name."""
+    codes = {donor}
+    for name in ("specimens.csv", "cultures.csv", "cytokines/samples.csv"):
+        with (study / name).open(newline="", encoding="utf-8") as handle:
+            rows = list(csv.reader(handle))
+        codes |= {row[0] for row in rows[1:] if codes & set(row)}
+    for table in study.rglob("*.csv"):
+        if "raw" in table.parts:
+            continue
+        with table.open(newline="", encoding="utf-8") as handle:
+            head, *rows = csv.reader(handle)
+        kept = [row for row in rows if not codes & set(row)]
+        for row in rows:
+            for cell in row if row not in kept else ():
+                if cell.endswith(".fcs"):
+                    folder = "phenotype/fcs" if "phenotype" in table.parts else "phagocytosis/raw"
+                    (study / folder / cell).unlink(missing_ok=True)
+        with table.open("w", newline="", encoding="utf-8") as handle:
+            csv.writer(handle, lineterminator="\n").writerows([head, *kept])
+
+
+def reports(here: Path) -> dict[str, float]:
+    """Seconds of a report: cold, nothing changed, a donor added, that donor's page alone, one gate moved."""
+    study, fewer, out, cache = here / "study", here / "fewer", here / "out", here / "cache"
+    write_demo(study)
+    shutil.copytree(study, fewer)
+    without(fewer, ADDED)
+    whole = [*APAP, "report", str(study), "--out", str(out)]
+    found = {"cold": seconds(whole, cache), "nothing changed": seconds(whole, cache)}
+    other = here / "other cache"
+    subprocess.run(
+        [*APAP, "report", str(fewer), "--out", str(here / "out 2")],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "APAP_CACHE": str(other)},
+    )
+    page = [*APAP, "report", str(study), "--out", str(here / "out 2"), "--donor", ADDED]
+    found["a donor added, that page"] = seconds(page, other)
+    found["then everything"] = seconds([*APAP, "report", str(study), "--out", str(here / "out 2")], other)
+    gates = study / "phenotype" / "gates.csv"
+    gates.write_text(gates.read_text(encoding="utf-8").replace("45000;5000;", "46000;5000;", 1), encoding="utf-8")
+    found["one gate moved"] = seconds(whole, cache)
+    return found
+
+
+def line(name: str, ours: list[float], peers: list[float]) -> str:
+    """A row of the table."""
+    ratio = statistics.median(a / b for a, b in zip(ours, peers, strict=True))
+    spread = f"{min(ours):.2f}–{max(ours):.2f}"
+    return f"| {name} | {statistics.median(ours):.2f} | {spread} | {statistics.median(peers):.2f} | {ratio:.2f} |"
 
 
 def main() -> None:
-    """Print one line a command."""
+    """Print one row a command."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    print("| command | s | range | peer, s | ratio |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
-        demo, out = str(here / "demo"), str(here / "out")
-        subprocess.run([*APAP, "demo", demo], check=True, capture_output=True)
+        write_demo(here / "demo")
+        demo, cache = str(here / "demo"), here / "cache"
+        seconds([*APAP, "check", demo], cache)  # the first one after an installation also writes what Python compiles
         pairs = {
-            "check": ([*APAP, "check", demo], [sys.executable, "-c", VALIDATE, demo, str(PROJECT)], 5),
-            "report": (
-                [*APAP, "report", demo, "--out", out],
-                [sys.executable, "-c", PAPERMILL, demo, str(PROJECT), folder],
-                3,
-            ),
+            "apap --help": ([*APAP, "--help"], [sys.executable, "-c", HELP]),
+            "apap check": ([*APAP, "check", demo], [sys.executable, "-c", VALIDATE, demo, str(PROJECT)]),
         }
-        for name, (ours, peer, times) in pairs.items():
-            mine, theirs = seconds(ours, here / name, times), seconds(peer, here / f"{name} peer", times)
-            print(f"apap {name}: {mine:.2f} s, peer {theirs:.2f} s, ratio {mine / theirs:.2f}")
-        again = seconds(pairs["report"][0], here / "report", 1)
-        print(f"apap report, nothing changed: {again:.2f} s")
+        for name, (ours, peer) in pairs.items():
+            taken = [(seconds(ours, cache), seconds(peer, cache)) for _ in range(5)]
+            print(line(name, [a for a, _ in taken], [b for _, b in taken]), flush=True)
+        taken_by_case: dict[str, list[float]] = {}
+        for i in range(rounds):
+            (here / str(i)).mkdir()
+            for name, value in reports(here / str(i)).items():
+                taken_by_case.setdefault(name, []).append(value)
+        for name, values in taken_by_case.items():
+            print(line(f"apap report: {name}", values, taken_by_case["cold"]))
 
 
 if __name__ == "__main__":

@@ -147,9 +147,9 @@ def test_a_scheduler_without_workers_is_a_sentence(dask: Cluster, monkeypatch: p
 
 def test_a_worker_that_is_not_fit_takes_no_part(dask: Cluster) -> None:
     dask.worker()
-    with pytest.raises(ClusterFailed, match="cannot take part: it has another version"):
-        with cluster(dask.address, partial(str, "has another version")):
-            each(abs, [-1], 1)
+    unfit = partial(str, "has another version")
+    with pytest.raises(ClusterFailed, match="cannot take part: it has another version"), cluster(dask.address, unfit):
+        each(abs, [-1], 1)
 
 
 def test_what_makes_a_worker_unfit(small_study: Path, tmp_path: Path) -> None:
@@ -163,13 +163,17 @@ def test_what_makes_a_worker_unfit(small_study: Path, tmp_path: Path) -> None:
 
 def test_a_scheduler_that_is_lost_is_a_sentence(dask: Cluster) -> None:
     dask.worker()
-    with pytest.raises(ClusterFailed, match="scheduler was lost"), cluster(dask.address, str):
+
+    def lose() -> None:
         assert each(abs, [-1], 1) == [1]
-        waiting = workers.starter()
-        assert waiting is not None
-        later = waiting(time.sleep, 300)
+        start = workers.starter()
+        assert start is not None
+        later = start(time.sleep, 300)
         os.killpg(dask.scheduler.pid, signal.SIGKILL)
         later.result()
+
+    with pytest.raises(ClusterFailed, match="scheduler was lost"), cluster(dask.address, str):
+        lose()
 
 
 def test_a_task_that_ends_every_worker_is_a_sentence(dask: Cluster) -> None:

@@ -46,8 +46,12 @@ docs/demo.md of the project.
 """
 
 
+MOST_WITH_FILES = 1000
+"""Donors above which the demo has tables alone: instrument files of so many would be more than a gigabyte."""
+
+
 def write_demo(folder: Path, donors: int = 26, seed: int = SEED) -> None:
-    """Write the simulated demo study into a folder.
+    """Write the simulated demo study into a folder; of more than `MOST_WITH_FILES` donors, its tables alone.
 
     Parameters
     ----------
@@ -67,7 +71,6 @@ def write_demo(folder: Path, donors: int = 26, seed: int = SEED) -> None:
     ['README.txt', 'clinical_labs.csv', 'cultures.csv']
     """
     design = plan(donors, seed)
-    plates = read_plates(design)
     folder.mkdir(parents=True, exist_ok=True)
     lots = [
         {
@@ -88,21 +91,30 @@ def write_demo(folder: Path, donors: int = 26, seed: int = SEED) -> None:
         "cultures": [*(_culture(design, c) for c in design.cultures), *dose_cultures(design)],
         "measurements": measurement_rows(design),
         "deviations": _deviations(design),
-        **plate_tables(design, [plate.plan for plate in plates]),
-        **phenotype_tables(design),
-        **phagocytosis_tables(design),
     }
+    if donors <= MOST_WITH_FILES:
+        tables |= _instruments(folder, design)
     for name, rows in tables.items():
         if rows:
             write_atomically(folder / f"{name}.csv", _csv(rows))
+    write_atomically(folder / "study.yaml", _study_yaml(design, donors <= MOST_WITH_FILES))
+    write_atomically(folder / "README.txt", README)
+
+
+def _instruments(folder: Path, design: Design) -> dict[str, list[dict[str, Any]]]:
+    """Writes the instruments' files, and returns the tables that name them."""
+    plates = read_plates(design)
     for plate in plates:
         write_atomically(folder / "cytokines" / "raw" / plate.plan.file, plate_file(plate))
     for name, content in phenotype_files(design):
         write_atomically(folder / FCS_FOLDER / name, content)
     for name, content in phagocytosis_files(design).items():
         write_atomically(folder / "phagocytosis" / "raw" / name, content)
-    write_atomically(folder / "study.yaml", _study_yaml(design))
-    write_atomically(folder / "README.txt", README)
+    return {
+        **plate_tables(design, [plate.plan for plate in plates]),
+        **phenotype_tables(design),
+        **phagocytosis_tables(design),
+    }
 
 
 def _csv(rows: Sequence[dict[str, Any]]) -> str:
@@ -150,7 +162,9 @@ def _deviations(design: Design) -> list[dict[str, Any]]:
     ]
 
 
-def _study_yaml(design: Design) -> str:
+def _study_yaml(design: Design, with_files: bool) -> str:
+    assays = ("cytokines", "phenotype", "phagocytosis", "measurements") if with_files else ("measurements",)
+    named = f"\n{_cytokine_readouts()}\n{_phenotype_readouts()}\n{phagocytosis_readouts()}" if with_files else ""
     groups = [g for g in ("apap", "control") if any(d.group == g for d in design.donors)]
     lines = {
         "apap": "  - {code: apap, label: aPAP, role: disease, target_n: 18}",
@@ -183,12 +197,9 @@ conditions:
   - {{code: msc, label: MSC alone, cells: msc, role: msc_alone}}
   - {{code: medium, label: Medium, cells: none, role: blank}}
 
-assays: [cytokines, phenotype, phagocytosis, measurements]
+assays: [{", ".join(assays)}]
 readouts:
-{readouts}
-{_cytokine_readouts()}
-{_phenotype_readouts()}
-{phagocytosis_readouts()}
+{readouts}{named}
 
 # One donor was treated with both MSC lots; that donor counts by the mean of its lots.
 slices: {{several_lots: mean}}
