@@ -83,6 +83,23 @@ def safe_name(code: str) -> str:
     return kept if kept == code else f"{kept}-{hashlib.sha256(code.encode('utf-8')).hexdigest()[:8]}"
 
 
+Content = bytes | str | Path
+"""What a file is to hold: bytes, text in UTF-8, or what another file holds."""
+
+
+def bytes_of(content: Content) -> bytes:
+    """Content as bytes.
+
+    Examples
+    --------
+    >>> bytes_of("µg")
+    b'\\xc2\\xb5g'
+    """
+    if isinstance(content, Path):
+        return content.read_bytes()
+    return content.encode("utf-8") if isinstance(content, str) else content
+
+
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file so that it is there whole or not at all; folders are made as needed.
 
@@ -97,7 +114,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     >>> f.read_text(encoding="utf-8")
     'hello'
     """
-    data = content.encode("utf-8") if isinstance(content, str) else content
+    data = bytes_of(content)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=".apap-", dir=path.parent)
     try:

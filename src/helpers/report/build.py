@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
+from weakref import WeakSet
 
 from helpers.analysis import INFERRED, Analysis, load_study, unchanged
 from helpers.core.cache import code_digest, remember
-from helpers.core.files import alone, scratch, write_atomically
+from helpers.core.files import Content, alone, bytes_of, scratch, write_atomically
 from helpers.core.numbers import write_csv
 from helpers.core.workers import cluster, starter
 from helpers.report import words
-from helpers.report.donors import page_file, page_keys, render_donor
+from helpers.report.donors import Key, page_keys, render_donor
 from helpers.report.notebooks import Rendered, render, study_notebooks
 from helpers.report.package import CRATE, crate, data_package
 from helpers.report.provenance import provenance
-from helpers.report.site import donor_files, notebook_pages, site_files, with_notice
+from helpers.report.site import donor_files, donor_html, notebook_pages, planned_site, site_files, with_notice
 from helpers.report.word import word_report
 from helpers.study.opening import folder_inputs, inputs_digest
 from helpers.tables.table_one import table_one
 from helpers.tables.workbook import workbook_bytes
 
 OK, PARTS_FAILED = 0, 3
+SPOOL = ".apap-spool"
 Progress = Callable[[str, int, int], None]
 
 
@@ -109,8 +114,9 @@ def build_report(
         of_study = (data.folder, data.config.id, data.digest)
         progress("study", 1, steps)
         done: dict[str, Rendered] = {}
-        with _running(jobs) as start:
-            going = [start(render_donor, *of_study, donor, key) for donor, key in keys.items()]
+        files: dict[str, Content] = {}
+        with _spool(out) as spool, _running(jobs) as start:
+            going = deque(start(render_donor, *of_study, donor, key) for donor, key in keys.items())
             # what needs no statistics runs while they are computed, the rest when they are there
             late = {name for name, path in notebooks.items() if _asks_for(path, INFERRED)}
             for wanted in ({*notebooks} - late, late):
@@ -121,27 +127,31 @@ def build_report(
                     for name, path in notebooks.items()
                     if name in wanted
                 ]
-            files: dict[str, bytes | str] = {} if only else {**_exports(data.digest, data)}
-            for one in going:
-                made = one.result()
+            files |= {} if only else _exports(data.digest, data)
+            donors: dict[str, Rendered] = {}
+            site = planned_site(data)
+            for donor, key in keys.items():
+                donors[donor], own = _set_down(going.popleft().result(), site, key, spool)
+                files |= own
+                progress(donors[donor].name, len(donors) + 1, steps)
+            while going:
+                made = going.popleft().result()
                 done[made.name] = made
-                progress(made.name, len(done) + 1, steps)
-        rendered = [done[name] for name in notebooks]
-        donors = {donor: done[page_file(donor).removesuffix(".html")] for donor in keys}
-        record = provenance(data, {"notebooks": [r.name for r in rendered]}, started)
-        for r in (*rendered, *donors.values()):
-            files |= {f"notebooks/{r.name}.ipynb": r.notebook, **r.files}
-        if only:
-            files |= notebook_pages(data, rendered)
-        else:
-            files |= site_files(data, rendered, donors, record) | {"report.docx": word_report(data, rendered)}
-        records = {"provenance.json": json.dumps(record, ensure_ascii=False, indent=1) + "\n"}
-        if not only:
-            records[CRATE] = crate(record, files | records)
-        unchanged(folder, data.digest)
-        _write(out, files, records, whole=not only)
+                files |= {f"notebooks/{made.name}.ipynb": made.notebook, **made.files}
+                progress(made.name, len(donors) + len(done) + 1, steps)
+            rendered = [done[name] for name in notebooks]
+            record = provenance(data, {"notebooks": [r.name for r in rendered]}, started)
+            if only:
+                files |= notebook_pages(data, rendered)
+            else:
+                files |= site_files(data, rendered, donors, record) | {"report.docx": word_report(data, rendered)}
+            records = {"provenance.json": json.dumps(record, ensure_ascii=False, indent=1) + "\n"}
+            if not only:
+                records[CRATE] = crate(record, files | records)
+            unchanged(folder, data.digest)
+            _write(out, files, records, whole=not only)
         progress("site", steps, steps)
-    return _result(data, out / "index.html", done.values())
+    return _result(data, out / "index.html", [*done.values(), *donors.values()])
 
 
 def build_donor(
@@ -179,7 +189,7 @@ def build_donor(
         with _running(1) as start:
             made = start(render_donor, data.folder, data.config.id, data.digest, donor, keys[donor]).result()
         progress(made.name, 2, 3)
-        files: dict[str, bytes | str] = {f"notebooks/{made.name}.ipynb": made.notebook, **made.files}
+        files: dict[str, Content] = {f"notebooks/{made.name}.ipynb": made.notebook, **made.files}
         files |= donor_files(data, donor, made, out)
         index = out / "index.html"
         if index.is_file() and data.digest[:16] not in (page := index.read_text(encoding="utf-8")):
@@ -230,6 +240,19 @@ def _result(data: Analysis, first: Path, made: Iterable[Rendered]) -> BuildResul
     return BuildResult(PARTS_FAILED if failed or aside else OK, first, failed, aside)
 
 
+def _set_down(made: Rendered, site: Mapping[str, Any], key: Key, spool: Path) -> tuple[Rendered, dict[str, Content]]:
+    """A donor's page as files on the disk, and what is left of it: the pages of hundreds would fill the memory."""
+    page = donor_html(made, site, key.digest).encode("utf-8")
+    own = {f"{made.name}.html": page, f"notebooks/{made.name}.ipynb": made.notebook, **made.files}
+    files: dict[str, Content] = {}
+    for name, content in own.items():
+        place = spool / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+        files[name] = place
+    return replace(made, notebook=b"", body="", files={}), files
+
+
 def _outside(folder: Path, out: Path) -> None:
     if out.resolve() == folder.resolve() or folder.resolve() in out.resolve().parents:
         raise UsageError("The report may not lie in the study folder; name another folder with --out.")
@@ -273,14 +296,14 @@ def _running(jobs: int) -> Iterator[Callable[..., Future[Rendered]]]:
     if (on_worker := starter()) is not None:
         yield on_worker
         return
-    going: list[Future[Rendered]] = []
+    going: WeakSet[Future[Rendered]] = WeakSet()  # a result is let go once it was asked for
 
     # threads that save and restore the filters of warnings could leave each other's behind
     with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=jobs) as pool:
 
         def start(work: Callable[..., Rendered], *args: object) -> Future[Rendered]:
-            going.append(pool.submit(work, *args))
-            return going[-1]
+            going.add(one := pool.submit(work, *args))
+            return one
 
         try:
             yield start
@@ -288,7 +311,7 @@ def _running(jobs: int) -> Iterator[Callable[..., Future[Rendered]]]:
             from helpers.report import kernels
 
             pool.shutdown(wait=False, cancel_futures=True)
-            while not all(one.done() for one in going):
+            while not all(one.done() for one in [*going]):
                 kernels.stop()
                 time.sleep(0.1)
             raise
@@ -315,27 +338,38 @@ def _passing() -> Iterator[None]:
             tempfile.tempdir = before
 
 
+@contextmanager
+def _spool(out: Path) -> Iterator[Path]:
+    """A folder beside the report, on the same disk, for what is finished before all is."""
+    folder = out / SPOOL
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _sweep(out: Path) -> None:
     """Remove temporary files of a run that was killed."""
+    shutil.rmtree(out / SPOOL, ignore_errors=True)
     for left in out.rglob(".apap-*"):
         if left.is_file() and left.name != ".apap-lock":
             left.unlink(missing_ok=True)
 
 
-def _put(out: Path, files: dict[str, bytes | str]) -> None:
+def _put(out: Path, files: Mapping[str, Content]) -> None:
     """Write what differs from what is there, the first page last.
 
     The crate of a whole report has a digest of each file, so it goes before any of them changes.
     """
     for name, content in sorted(files.items(), key=lambda item: item[0] == "index.html"):
-        data = content.encode("utf-8") if isinstance(content, str) else content
-        path = out / name
+        data, path = bytes_of(content), out / name
         if not path.is_file() or path.read_bytes() != data:
             (out / CRATE).unlink(missing_ok=True)
             write_atomically(path, data)
 
 
-def _write(out: Path, files: dict[str, bytes | str], records: dict[str, str], whole: bool) -> None:
+def _write(out: Path, files: Mapping[str, Content], records: dict[str, str], whole: bool) -> None:
     """Write the report and its records, which hold times and are therefore new each time."""
     manifest = out / "notebooks" / ".files.json"
     _put(out, files)

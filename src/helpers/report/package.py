@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from helpers.core.files import Content, bytes_of
 from helpers.core.schemas import output_tables
 from helpers.report import words
 from helpers.study.config import Config
@@ -78,7 +79,7 @@ def _field(known: Mapping[str, Any]) -> dict[str, Any]:
     return kept | ({"constraints": known["constraints"]} if known.get("constraints") else {})
 
 
-def crate(record: Mapping[str, Any], files: Mapping[str, bytes | str]) -> str:
+def crate(record: Mapping[str, Any], files: Mapping[str, Content]) -> str:
     """The run as an RO-Crate 1.1: what was read, what made it, and every file that came out, with digests.
 
     Parameters
@@ -136,8 +137,8 @@ def _software(name: str, version: str) -> dict[str, Any]:
     return {"@id": f"#software-{name}", "@type": "SoftwareApplication", "name": name, "softwareVersion": version}
 
 
-def _part(name: str, content: bytes | str) -> dict[str, Any]:
-    data = content.encode("utf-8") if isinstance(content, str) else content
+def _part(name: str, content: Content) -> dict[str, Any]:
+    data = bytes_of(content)
     return {
         "@id": name,
         "@type": "File",

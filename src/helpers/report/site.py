@@ -18,7 +18,7 @@ import pandas as pd
 from helpers.analysis import Analysis
 from helpers.core.schemas import output_tables
 from helpers.report import words
-from helpers.report.donors import Key, list_body, page_keys, states
+from helpers.report.donors import list_body, page_keys, states
 from helpers.report.methods import methods_text
 from helpers.report.notebooks import TEMPLATES, Rendered, study_notebooks, title_of
 from helpers.report.uncertain import uncertainties
@@ -50,7 +50,7 @@ def _templates() -> jinja2.Environment:
 def site_files(
     data: Analysis, rendered: Sequence[Rendered], donors: Mapping[str, Rendered], record: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Every page of the site as HTML, by file name.
+    """Every page of the site but those of donors, as HTML, by file name.
 
     Parameters
     ----------
@@ -73,13 +73,12 @@ def site_files(
     failing = [Page(f"{r.name}.html", r.title, r.lead, "", r.failed) for r in donors.values() if r.failed]
     overview = Page("index.html", words.INDEX, "", _index_body(data, pages, [*pages, *failing]))
     site = _site(data, [overview, *pages])
-    files = {page.file: _page(page, site) for page in (overview, *pages)}
-    return files | {f"{r.name}.html": donor_html(data, r, site, key.digest) for r, key in _keyed(data, donors)}
+    return {page.file: _page(page, site) for page in (overview, *pages)}
 
 
 def notebook_pages(data: Analysis, rendered: Sequence[Rendered]) -> dict[str, str]:
     """Pages of some notebooks alone, with the navigation to all; arguments as in `site_files`."""
-    site = _site(data, _planned_pages())
+    site = planned_site(data)
     return {page.file: _page(page, site) for page in _of_notebooks(rendered)}
 
 
@@ -102,10 +101,15 @@ def donor_files(data: Analysis, donor: str, made: Rendered, out: Path) -> dict[s
         Folder of the report, where the other pages are.
     """
     keys = page_keys(data)
-    site = _site(data, _planned_pages())
+    site = planned_site(data)
     stand = states(out, keys) | {donor: words.CURRENT}
     listed = Page(DONORS, words.DONORS, words.DONORS_LEAD, list_body(data, stand))
-    return {DONORS: _page(listed, site), f"{made.name}.html": donor_html(data, made, site, keys[donor].digest)}
+    return {DONORS: _page(listed, site), f"{made.name}.html": donor_html(made, site, keys[donor].digest)}
+
+
+def planned_site(data: Analysis) -> dict[str, Any]:
+    """What every page shows of the site, before any other page is made."""
+    return _site(data, _planned_pages())
 
 
 def _planned_pages() -> list[Page]:
@@ -116,15 +120,21 @@ def _planned_pages() -> list[Page]:
     return [first, *notebooks, Page(DONORS, words.DONORS, "", ""), *last]
 
 
-def _keyed(data: Analysis, donors: Mapping[str, Rendered]) -> list[tuple[Rendered, Key]]:
-    keys = page_keys(data) if donors else {}
-    return [(made, keys[donor]) for donor, made in donors.items()]
+def donor_html(made: Rendered, site: Mapping[str, Any], digest: str) -> str:
+    """A donor's page, one folder below the others; it carries the digest of what it was made from.
 
-
-def donor_html(data: Analysis, made: Rendered, site: Mapping[str, Any], digest: str) -> str:
-    """A donor's page, one folder below the others; it carries the digest of what it was made from."""
+    Parameters
+    ----------
+    made
+        The page.
+    site
+        From `planned_site`.
+    digest
+        Of the donor's part.
+    """
     body = _without_first_heading(made.body).replace('href="figures/', 'href="../figures/')
-    return _page(Page(f"{made.name}.html", made.title, made.lead, body, made.failed), site, digest)
+    page = Page(f"{made.name}.html", made.title, made.lead, body, made.failed)
+    return _page(page, site, digest)
 
 
 def _site(data: Analysis, pages: Sequence[Page]) -> dict[str, Any]:
