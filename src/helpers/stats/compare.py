@@ -12,9 +12,9 @@ from scipy import stats
 from helpers.stats import censored, counts, groups, mixed, paired
 from helpers.stats.additive import beyond_additive
 from helpers.stats.estimate import NAN, Estimate, NotEstimable, Numbers, attempted
-from helpers.stats.ratios import gap_closed
+from helpers.stats.ratios import gap_closed, share_of_gap
 from helpers.stats.slices import limits, same_kit
-from helpers.stats.trend import trend
+from helpers.stats.trend import slopes, trend
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Comparison:
     tally
         How many of what.
     left_out
-        Estimate without each donor in turn, by donor.
+        Estimate without each donor in turn, by donor; NaN where there is none without one.
     refitted
         Computes `left_out` where that takes a fit a donor; for those who need it.
     values
@@ -59,6 +59,12 @@ class Comparison:
     refitted: Callable[[], dict[str, float]] = dict
     values: tuple[pd.Series, ...] = ()
     ratio_kind: str = ""
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Least and largest estimate without one donor; None where there is none."""
+        known = [v for v in self.left_out.values() if not np.isnan(v)]
+        return (min(known), max(known)) if known else None
 
 
 def _nothing() -> list[Estimate]:
@@ -81,11 +87,11 @@ def _facts(*arms: pd.DataFrame) -> tuple[int, int, int]:
 
 
 def _without_one(donors: pd.Index, estimate: Callable[[np.ndarray], Estimate]) -> dict[str, float]:
-    """Estimate without each donor in turn, where there is one; `estimate` gets which rows are kept."""
+    """Estimate without each donor in turn, NaN where there is none; `estimate` gets which rows are kept."""
     found = {}
     for donor in donors:
-        for one in _maybe(lambda donor=donor: estimate(donors != donor)):  # type: ignore[misc]
-            found[str(donor)] = one.estimate
+        one = _maybe(lambda donor=donor: estimate(donors != donor))  # type: ignore[misc]
+        found[str(donor)] = one[0].estimate if one else NAN
     return found
 
 
@@ -405,9 +411,14 @@ def compare_changes(arms: Sequence[pd.DataFrame], fewest: int, level: float) -> 
             sick, well = kept[: len(both[0])], kept[len(both[0]) :]
             return _bounded_changes([a[well if i > 1 else sick] for i, a in enumerate(complete)], level, bounded)
 
+        first, second = (complete[i + 1]["half"] - complete[i]["half"] for i in (0, 2))
+
+        def halved() -> list[Estimate]:
+            return _maybe(lambda: _named(groups.welch(first, second, level), f"donors' differences, {HALVED}"))
+
         return Comparison(
             _few(found, few, fewest, "pairs in a group"),
-            _nothing,
+            _nothing if few < fewest else halved,
             None,
             tally,
             refitted=lambda: _without_one(both[0].append(both[1]), without),
@@ -501,11 +512,17 @@ def compare_gap_closed(
     boot = Estimate(
         found.share.estimate, found.bootstrap_low, found.bootstrap_high, "gap closed, stratified donor bootstrap"
     )
+
+    def without(kept: np.ndarray) -> Estimate:
+        sick, well = kept[: len(both)], kept[len(both) :]
+        return share_of_gap(u["value"][sick], t["value"][sick], control["value"][well], level)[0]
+
     return Comparison(
         found.share,
         lambda: [found.change, found.gap, boot],
         None,
         Tally(n_donors, len(both), n_cultures, bounded),
+        left_out=_without_one(both.append(control.index), without),
         ratio_kind="none",
     )
 
@@ -543,7 +560,14 @@ def compare_doses(arms: Sequence[tuple[float, pd.DataFrame]], fewest: int, level
     tally = Tally(
         n_donors, int((values.loc[:, [d > 0 for d in values.columns]].notna().sum(axis=1) > 1).sum()), n_cultures, 0
     )
-    return Comparison(_few(slope, tally.n_pairs or 0, fewest, "donors with a slope"), lambda: more, None, tally)
+    own = slopes(values)
+    return Comparison(
+        _few(slope, tally.n_pairs or 0, fewest, "donors with a slope"),
+        lambda: more,
+        None,
+        tally,
+        left_out={str(k): float((own.sum() - v) / (len(own) - 1)) for k, v in own.items()},
+    )
 
 
 def compare_times(arms: Sequence[tuple[float, Sequence[pd.DataFrame]]], fewest: int, level: float) -> Comparison:
@@ -579,9 +603,17 @@ def compare_with_sum(
     """Co-culture against the sum of both cells alone; rows in the unit of the readout, see `additive`."""
     beyond = beyond_additive(together, macrophages, msc_alone, level)
     found, n = beyond.found, len(beyond.donors)
+
+    def without(kept: np.ndarray) -> Estimate:
+        others = set(donors[kept])
+        first, second = (part[part["donor_id"].isin(others)] for part in (together, macrophages))
+        return beyond_additive(first, second, msc_alone, level).found
+
+    donors = pd.Index(beyond.donors)
     return Comparison(
         _few(found, int(found.df) + 1, fewest, "batches"),
         _nothing,
         None,
         Tally(n, n, beyond.n_cultures, beyond.n_bounded),
+        refitted=lambda: _without_one(donors, without),
     )
