@@ -76,7 +76,9 @@ def slopes_by_hand(table: pd.DataFrame, contrast: Contrast, take: Callable[[pd.S
     return rows.apply(lambda y: stats.linregress(x, y).slope, axis=1)
 
 
-@pytest.mark.parametrize(("contrast", "table"), [(OVER_TIME, over_hours), (OVER_DOSE, over_doses)], ids=["time", "dose"])
+@pytest.mark.parametrize(
+    ("contrast", "table"), [(OVER_TIME, over_hours), (OVER_DOSE, over_doses)], ids=["time", "dose"]
+)
 def test_a_trend_is_made_for_eligible_donors_on_the_other_scale_and_without_each_donor(
     contrast: Contrast, table: Callable[[Make], pd.DataFrame], make: Make, run: Run
 ) -> None:

@@ -249,6 +249,12 @@ def _bounded_pairs(r: pd.DataFrame, t: pd.DataFrame, fewest: int, level: float, 
 HALVED = "limit halved, for comparison only"
 
 
+def _tied(found: Estimate) -> Estimate:
+    """A rank test of two groups at one limit without its interval, which is one of shifts that ties hide."""
+    note = "What lies at the limit is tied, which draws the shift toward zero: no interval."
+    return replace(found, low=NAN, high=NAN, note=note)
+
+
 def _detected(found: Estimate, first: pd.DataFrame, second: pd.DataFrame, observed: str) -> Estimate:
     """A test of detection that says which values were bounds, and why no likelihood was fitted."""
     side = censored.sides(limits(first), limits(second))
@@ -262,7 +268,21 @@ def _named(found: Estimate, addition: str) -> Estimate:
 
 def _mixed_pairs(reference: pd.DataFrame, treatment: pd.DataFrame, level: float) -> list[Estimate]:
     rows = pd.concat([_observed(reference).assign(treated=0), _observed(treatment).assign(treated=1)])
-    return _both_freedoms(rows, mixed.treatment_by_group(rows["treated"])[0], [0, 1], level)
+    return _mixed(rows, None, [0, 1], level)
+
+
+def _mixed(rows: pd.DataFrame, sick: pd.Series | None, weights: list[int], level: float) -> list[Estimate]:
+    """A contrast of the mixed model; where arms of a donor stand in different runs, also with the run as a fixed factor.
+
+    A run that both arms of a donor share cancels in the donor's change, so that otherwise there is nothing to add.
+    """
+    found = _both_freedoms(rows, mixed.treatment_by_group(rows["treated"], sick)[0], weights, level)
+    if "run_id" not in rows or rows["run_id"].isna().any() or rows["run_id"].groupby(level=0).nunique().max() < 2:
+        return found
+    design, names = mixed.treatment_by_group(rows["treated"], sick, rows["run_id"])
+    by_run = _both_freedoms(rows, design, [*weights, *[0] * (len(names) - len(weights))], level)
+    with_run = "mixed model with the run as a fixed factor"
+    return [*found, *(replace(one, method=one.method.replace("mixed model", with_run)) for one in by_run)]
 
 
 def _both_freedoms(rows: pd.DataFrame, design: Numbers, weights: list[int], level: float) -> list[Estimate]:
@@ -357,7 +377,7 @@ def _bounded_groups(first: pd.DataFrame, second: pd.DataFrame, fewest: int, leve
 
     def more() -> list[Estimate]:
         return [
-            *_maybe(lambda: _named(groups.rank_sum(at[0], at[1], level), "at one common limit")),
+            *_maybe(lambda: _tied(_named(groups.rank_sum(at[0], at[1], level), "at one common limit"))),
             *_maybe(lambda: _named(groups.welch(first["half"], second["half"], level), HALVED)),
         ]
 
@@ -414,7 +434,7 @@ def compare_changes(arms: Sequence[pd.DataFrame], fewest: int, level: float) -> 
         first, second = (complete[i + 1]["half"] - complete[i]["half"] for i in (0, 2))
 
         def halved() -> list[Estimate]:
-            return _maybe(lambda: _named(groups.welch(first, second, level), f"donors' differences, {HALVED}"))
+            return _maybe(lambda: _named(groups.welch(first, second, level), HALVED))
 
         return Comparison(
             _few(found, few, fewest, "pairs in a group"),
@@ -477,7 +497,7 @@ def _stacked(arms: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def _mixed_interaction(arms: Sequence[pd.DataFrame], level: float) -> list[Estimate]:
     rows = _stacked([_observed(a) for a in arms])
-    return _both_freedoms(rows, mixed.treatment_by_group(rows["treated"], rows["sick"])[0], [0, 0, 0, 1], level)
+    return _mixed(rows, rows["sick"], [0, 0, 0, 1], level)
 
 
 def _counted_interaction(arms: Sequence[pd.DataFrame]) -> Estimate:

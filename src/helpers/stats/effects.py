@@ -302,7 +302,9 @@ def _compared(one: _Slice, which: Callable[[_Readings], Arms], plan: Plan) -> Co
         control = of(contrast.reference, contrast.control)
         return compare.compare_gap_closed(untreated, treated, control, plan.fewest_donors, plan.level)
     if contrast.over_time:
-        arms = [[which(r).of(c, contrast.group) for c in (contrast.reference, contrast.treatment)] for _, r in one.times]
+        arms = [
+            [which(r).of(c, contrast.group) for c in (contrast.reference, contrast.treatment)] for _, r in one.times
+        ]
         hours = [h for h, _ in one.times]
         return compare.compare_times(list(zip(hours, arms, strict=True)), plan.fewest_donors, plan.level)
     if contrast.name == "trend":

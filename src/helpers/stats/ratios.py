@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from helpers.core.numbers import SEED
+from helpers.stats.coverage import small_gap
 from helpers.stats.estimate import NAN, Estimate, NotEstimable, numbers, ordered, spread_of
 
 FEWEST_AN_ARM = 5
@@ -127,7 +128,8 @@ def share_of_gap(
     if np.isnan(low):
         sentence = "The gap between the groups is not told from zero, so no share of it can be given."
         raise NotEstimable("not_estimable", sentence, parts)
-    return Estimate(change / gap, low, high, "gap closed, Fieller", df=n + m - 2), *parts
+    note = small_gap(gap / float(np.sqrt(var_gap)), n + m - 2, level)
+    return Estimate(change / gap, low, high, "gap closed, Fieller", df=n + m - 2, note=note), *parts
 
 
 def _bootstrap(both: np.ndarray, h: np.ndarray, level: float) -> tuple[float, float]:
