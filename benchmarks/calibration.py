@@ -21,6 +21,7 @@ from scipy.stats import binom, norm
 from helpers.core.numbers import SEED
 from helpers.stats import censored, compare, counts, groups, mixed, multiplicity, paired, permutation
 from helpers.stats.additive import beyond_additive
+from helpers.stats.adjusted import adjusted_gap
 from helpers.stats.estimate import Estimate, NotEstimable
 from helpers.stats.ratios import GapClosed, gap_closed
 from helpers.stats.trend import trend
@@ -290,6 +291,19 @@ def group_lines(n: int, m: int, ratio: float, runs: int) -> list[Line]:
     return out
 
 
+def adjusted_lines(n: int, m: int, share: float, runs: int) -> list[Line]:
+    """The gap with a term for having smoked, which shifts by 1; two in three disease donors and half of the others did."""
+
+    def study(rng: np.random.Generator, effect: float) -> Estimate:
+        sick = np.repeat([1.0, 0.0], [n, m])
+        smoked = (rng.random(n + m) < np.where(sick, 2 / 3, 1 / 2)).astype(float)
+        limit = limit_of(share, *((effect * g + s, 1.0) for g in (0, 1) for s in (0, 1)))
+        low, high = bounded(effect * sick + smoked + rng.normal(size=n + m), limit)
+        return adjusted_gap(low, high, sick, smoked)
+
+    return [line("gap adjusted for having smoked", f"{n} v {m}, {100 * share:.0f} % below the limit", study, 1.0, runs)]
+
+
 def bounded_group_lines(n: int, m: int, share: float, runs: int) -> list[Line]:
     """Groups with values below a limit; the lower group has most of them."""
 
@@ -475,6 +489,7 @@ def main() -> None:
     tasks += [delayed(bounded_lines)(n, s, runs) for n in (6, 13, 26) for s in (0.2, 0.4)]
     tasks += [delayed(group_lines)(n, m, r, runs) for n, m, r in ((18, 8, 1), (18, 8, 2), (13, 13, 1))]
     tasks += [delayed(bounded_group_lines)(n, m, s, runs) for n, m in ((18, 8), (13, 13)) for s in (0.2, 0.4)]
+    tasks += [delayed(adjusted_lines)(n, m, s, runs) for n, m in ((18, 8), (13, 13)) for s in (0.0, 0.2, 0.4)]
     tasks += [delayed(bounded_change_lines)(n, m, s, runs) for n, m in ((18, 8), (13, 13)) for s in (0.2, 0.4)]
     tasks += [delayed(halved_lines)(n, m, s, runs) for n, m in ((18, 8), (13, 13)) for s in (0.2, 0.4)]
     tasks += [delayed(fraction_lines)(n, m, runs) for n, m in ((18, 8), (13, 13))]

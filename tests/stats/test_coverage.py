@@ -36,6 +36,7 @@ PRINTED = {
     "exact rank sum, Hodges–Lehmann": "exact Wilcoxon–Mann–Whitney",
     "interaction, difference of likelihood changes": "difference of likelihood changes, Welch–Satterthwaite",
     "gap closed, stratified donor bootstrap, when shown": "gap closed, stratified donor bootstrap",
+    "gap adjusted for having smoked": "gap adjusted for having smoked, normal likelihood with bounds",
     "paired t, limit halved": "paired t, limit halved, for comparison only",
     "Welch t, limit halved": "Welch t, limit halved, for comparison only",
     "exact signed rank at one common limit": "exact Wilcoxon signed rank, zeros dropped, at one common limit",

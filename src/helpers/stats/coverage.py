@@ -31,6 +31,7 @@ class Shortfall:
 SHORTFALLS: tuple[Shortfall, ...] = (
     Shortfall("normal likelihood of groups", 13, 0.3, "about 85 %"),
     Shortfall("gap, normal likelihood of groups", 13, 0.3, "about 85 %"),
+    Shortfall("gap adjusted for having smoked, normal likelihood", 13, 0.3, "about 92 %"),
     Shortfall("normal likelihood of differences", 50, 0.0, "85 to 90 %"),
     Shortfall("BCa bootstrap", 50, -1.0, "87 to 93 %"),
     Shortfall("Brunner–Munzel", 50, -1.0, "about 92 %"),

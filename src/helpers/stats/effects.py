@@ -16,11 +16,12 @@ import pandas as pd
 
 from helpers.core.schemas import output_tables
 from helpers.stats import change, compare, concordance, confounding, multiplicity
+from helpers.stats.adjusted import adjusted_gap
 from helpers.stats.compare import Comparison
 from helpers.stats.coverage import shortfall
 from helpers.stats.estimate import NAN, Estimate, NotEstimable, attempted
 from helpers.stats.plan import PAIRED, Contrast, Plan, family_of
-from helpers.stats.slices import Arms, plain, same_kit, same_unit
+from helpers.stats.slices import Arms, limits, plain, same_kit, same_unit
 
 ACROSS_GROUPS = ("group_gap", "gap_closed", "interaction")
 WITH_MSC = ("msc_effect", "interaction", "gap_closed", "beyond_additive", "trend")
@@ -592,7 +593,7 @@ def _not_eligible(donors: pd.DataFrame) -> frozenset[str]:
 
 
 def _by_smoking(one: _Slice, donors: pd.DataFrame, plan: Plan) -> list[Estimate]:
-    """The gap with a term for having smoked, by least squares, where both groups hold both kinds of donors."""
+    """The gap with a term for having smoked, where both groups hold both kinds of donors."""
     if one.contrast.name != "group_gap" or "smoking_status" not in donors:
         return []
     status = donors.set_index("donor_id")["smoking_status"]
@@ -601,29 +602,15 @@ def _by_smoking(one: _Slice, donors: pd.DataFrame, plan: Plan) -> list[Estimate]
         for g in (one.contrast.group, one.contrast.control)
     ]
     rows = pd.concat(arms).reset_index()
-    rows = rows[rows["lower"] == rows["upper"]]
     rows = rows.assign(smoked=rows["donor_id"].map(status).map({"never": 0.0, "ex": 1.0, "current": 1.0}))
     rows = rows[rows["smoked"].notna()]
-    sick = (rows["group"] == one.contrast.group).to_numpy(dtype="float64")
-    if len(rows) < 6 or len(set(zip(sick, rows["smoked"], strict=True))) < 4:
-        return []
-    import statsmodels.api as sm
-
-    design = np.column_stack([np.ones(len(rows)), sick, rows["smoked"].to_numpy(dtype="float64")])
-    fit = sm.OLS(rows["value"].to_numpy(dtype="float64"), design).fit()
-    low, high = fit.conf_int(plan.alpha)[1]
-    method = "gap adjusted for having smoked, least squares"
-    return [
-        Estimate(
-            float(fit.params[1]),
-            float(low),
-            float(high),
-            method,
-            float(fit.tvalues[1]),
-            float(fit.df_resid),
-            float(fit.pvalues[1]),
+    try:
+        found = attempted(
+            lambda: adjusted_gap(*limits(rows), rows["group"] == one.contrast.group, rows["smoked"], plan.level)
         )
-    ]
+    except NotEstimable:
+        return []
+    return [replace(found, method=f"gap adjusted for having smoked, {found.method}")]
 
 
 def _missing_pairs(slices: Iterable[_Slice]) -> pd.DataFrame:
