@@ -176,3 +176,13 @@ def test_a_difference_of_changes_with_bounds_stands_beside_the_one_with_halved_l
     row, test = beside(found, DIFFERENCE, "limit halved"), stats.ttest_ind(*changes, equal_var=False)
     assert row["estimate"] == pytest.approx(changes[0].mean() - changes[1].mean())
     assert row["p"] == pytest.approx(test.pvalue)
+
+
+def test_an_interval_of_fewer_donors_is_marked_by_its_own_number(make: Make, run: Run) -> None:
+    """Thirteen donors an arm cover enough, the twelve that are eligible do not."""
+    gap = Contrast("group_gap", "am", "", "apap", "control")
+    table = make(names=ONE, n_apap=13, n_control=13, censored=0.4, gap=0.0)
+    found = run(table, contrasts=(gap,))
+    assert 0.3 < primary(found, gap)["n_censored"] / 26 <= 0.5 and "likelihood" in primary(found, gap)["method"]
+    assert "Approximate" not in primary(found, gap)["note"]
+    assert "Approximate" in beside(found, gap, "eligible donors only")["note"]

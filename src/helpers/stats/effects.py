@@ -541,7 +541,7 @@ def _sensitivity(one: _Slice, result: Comparison, donors: pd.DataFrame, plan: Pl
             again = attempted(lambda other=other, which=which: _compared(other, which, plan)).primary  # type: ignore[misc]
         except NotEstimable:
             continue
-        rows.append(_line(one, replace(again, method=f"{again.method}, {label}")) | key)
+        rows.append(_line(other, replace(again, method=f"{again.method}, {label}")) | key)
     return rows + [_line(one, found) for found in _by_smoking(one, donors, plan)]
 
 
