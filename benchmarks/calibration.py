@@ -1,6 +1,6 @@
 """Do the tests keep their level and the intervals their coverage? Simulated studies, one line a method and design.
 
-Run with ``.venv/bin/python benchmarks/calibration.py [runs]``; it prints the table that stands in
+Run with ``.venv/bin/python benchmarks/calibration.py [runs]``; it prints the tables that stand in
 docs/methods.md. `runs` (default 2000) are the studies of each quick line; likelihoods and mixed models use a
 fifth of it. Log2 scale: SD between donors 1.2, SD of changes 0.7, effect 0.5, gap 1.5.
 """
@@ -10,17 +10,20 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from scipy.stats import norm
+from scipy.special import expit
+from scipy.stats import binom, norm
 
 from helpers.core.numbers import SEED
-from helpers.stats import censored, compare, groups, mixed, multiplicity, paired
+from helpers.stats import censored, compare, counts, groups, mixed, multiplicity, paired, permutation
 from helpers.stats.additive import beyond_additive
+from helpers.stats.adjusted import adjusted_gap
 from helpers.stats.estimate import Estimate, NotEstimable
-from helpers.stats.ratios import gap_closed
+from helpers.stats.ratios import GapClosed, gap_closed
 from helpers.stats.trend import trend
 
 LEVEL, CHANGE, EFFECT = 1.2, 0.7, 0.5
@@ -142,17 +145,19 @@ def lost_lines(n: int, lost: float, runs: int) -> list[Line]:
         x, y = draw(rng, effect)
         return paired.paired_t((y - x)[np.isfinite(y)])
 
-    def model(rng: np.random.Generator, effect: float) -> Estimate:
+    def model(rng: np.random.Generator, effect: float, df: str = "kenward_roger") -> Estimate:
         x, y = draw(rng, effect)
         known = np.concatenate([np.ones(n, dtype=bool), np.isfinite(y)])
         treated, donor = np.repeat([0, 1], n)[known], np.tile(np.arange(n), 2)[known]
         design, _ = mixed.treatment_by_group(treated)
-        return mixed.contrast(mixed.fit(np.concatenate([x, y])[known], design, donor), [0, 1])
+        return mixed.contrast(mixed.fit(np.concatenate([x, y])[known], design, donor), [0, 1], df=df)
 
     design = f"{n} pairs, {100 * lost:.0f} % of treated lost"
+    other = partial(model, df="satterthwaite")
     return [
         line("paired t", design, complete, EFFECT, runs),
         line("mixed model of all donors, Kenward–Roger", design, model, EFFECT, runs // 5),
+        line("mixed model of all donors, Satterthwaite", design, other, EFFECT, runs // 5),
     ]
 
 
@@ -286,6 +291,19 @@ def group_lines(n: int, m: int, ratio: float, runs: int) -> list[Line]:
     return out
 
 
+def adjusted_lines(n: int, m: int, share: float, runs: int) -> list[Line]:
+    """The gap with a term for having smoked, which shifts by 1; two in three disease donors and half of the others did."""
+
+    def study(rng: np.random.Generator, effect: float) -> Estimate:
+        sick = np.repeat([1.0, 0.0], [n, m])
+        smoked = (rng.random(n + m) < np.where(sick, 2 / 3, 1 / 2)).astype(float)
+        limit = limit_of(share, *((effect * g + s, 1.0) for g in (0, 1) for s in (0, 1)))
+        low, high = bounded(effect * sick + smoked + rng.normal(size=n + m), limit)
+        return adjusted_gap(low, high, sick, smoked)
+
+    return [line("gap adjusted for having smoked", f"{n} v {m}, {100 * share:.0f} % below the limit", study, 1.0, runs)]
+
+
 def bounded_group_lines(n: int, m: int, share: float, runs: int) -> list[Line]:
     """Groups with values below a limit; the lower group has most of them."""
 
@@ -337,33 +355,130 @@ def interaction_lines(n: int, m: int, lost: float, runs: int) -> list[Line]:
 def gap_lines(n: int, m: int, gap: float, runs: int) -> list[Line]:
     """Share of a gap of which 0.4 is closed; coverage is of the studies in which it is shown."""
 
-    def study(rng: np.random.Generator, effect: float) -> Estimate:
+    def share(rng: np.random.Generator, effect: float) -> GapClosed:
         x, y = pairs(rng, n, 0.4 * gap)
-        return gap_closed(x, y, rng.normal(gap, LEVEL, m)).share
+        return gap_closed(x, y, rng.normal(gap, LEVEL, m))
 
-    return [line("gap closed, Fieller, when shown", f"{n} v {m}, gap {gap:g} log2", study, 0.4, runs, has_p=False)]
+    def boot(rng: np.random.Generator, effect: float) -> Estimate:
+        found = share(rng, effect)
+        return Estimate(found.share.estimate, found.bootstrap_low, found.bootstrap_high, "")
+
+    design = f"{n} v {m}, gap {gap:g} log2"
+    return [
+        line("gap closed, Fieller, when shown", design, lambda r, e: share(r, e).share, 0.4, runs, has_p=False),
+        line("gap closed, stratified donor bootstrap, when shown", design, boot, 0.4, runs // 2, has_p=False),
+    ]
 
 
-def family_lines(n: int, runs: int) -> list[Line]:
-    """Ten readouts correlated 0.5 without any effect: how often any is called."""
+def halved_lines(n: int, m: int, share: float, runs: int) -> list[Line]:
+    """What stands beside a likelihood: halved limits, and rank tests at one common limit."""
+    wide = float(np.hypot(LEVEL, CHANGE))
+
+    def drawn(rng: np.random.Generator, effect: float) -> tuple[float, np.ndarray, np.ndarray]:
+        return limit_of(share, (0, LEVEL), (effect, wide)), *pairs(rng, n, effect)
+
+    def half(values: np.ndarray, limit: float) -> np.ndarray:
+        return np.where(values < limit, limit - 1, values)  # half of a limit is one doubling less
+
+    def paired_half(rng: np.random.Generator, effect: float) -> Estimate:
+        limit, x, y = drawn(rng, effect)
+        return paired.paired_t(half(y, limit) - half(x, limit))
+
+    def ranked(rng: np.random.Generator, effect: float) -> Estimate:
+        limit, x, y = drawn(rng, effect)
+        first, second = censored.at_common_limit(bounded(x, limit), bounded(y, limit))
+        return paired.signed_rank(second - first)
+
+    def two(rng: np.random.Generator, effect: float) -> tuple[float, np.ndarray, np.ndarray]:
+        return limit_of(share, (effect, 1.0), (0.0, 1.0)), rng.normal(effect, 1.0, n), rng.normal(0, 1.0, m)
+
+    def groups_half(rng: np.random.Generator, effect: float) -> Estimate:
+        limit, x, y = two(rng, effect)
+        return groups.welch(half(x, limit), half(y, limit))
+
+    def groups_ranked(rng: np.random.Generator, effect: float) -> Estimate:
+        limit, x, y = two(rng, effect)
+        return groups.rank_sum(*censored.at_common_limit(bounded(x, limit), bounded(y, limit)))
+
+    below = f"{100 * share:.0f} % below the limit"
+    return [
+        line("paired t, limit halved", f"{n} pairs, {below}", paired_half, EFFECT, runs),
+        line("exact signed rank at one common limit", f"{n} pairs, {below}", ranked, EFFECT, runs // 5),
+        line("Welch t, limit halved", f"{n} v {m}, {below}", groups_half, 1.0, runs),
+        line("exact rank sum at one common limit", f"{n} v {m}, {below}", groups_ranked, 1.0, runs // 5),
+    ]
+
+
+def fraction_lines(n: int, m: int, runs: int) -> list[Line]:
+    """Counts of 300 cells with a spread between donors: the beta-binomial model, which has a p and no interval."""
+
+    def k_of(rng: np.random.Generator, eta: np.ndarray) -> np.ndarray:
+        mu = expit(eta)
+        return rng.binomial(300, rng.beta(60 * mu, 60 * (1 - mu)))
+
+    def in_pairs(rng: np.random.Generator, effect: float) -> Estimate:
+        treated, donor = np.tile([0.0, 1.0], n), np.repeat(np.arange(n), 2)
+        k = k_of(rng, -0.5 + effect * treated + rng.normal(0, 0.6, n)[donor])
+        design, _ = mixed.treatment_by_group(treated)
+        return counts.beta_binomial(counts.counts(k, np.full(2 * n, 300), design, donor), 1)
+
+    def in_groups(rng: np.random.Generator, effect: float) -> Estimate:
+        sick = np.repeat([1.0, 0.0], [n, m])
+        k = k_of(rng, -0.5 + effect * sick + rng.normal(0, 0.6, n + m))
+        design = np.column_stack([np.ones(n + m), sick])
+        return counts.beta_binomial(counts.counts(k, np.full(n + m, 300), design, np.arange(n + m)), 1)
+
+    name = "beta-binomial, likelihood ratio on the scale of t"
+    return [
+        line(name, f"{n} pairs", in_pairs, EFFECT, runs // 5),
+        line(name, f"{n} v {m}", in_groups, EFFECT, runs // 5),
+    ]
+
+
+def family_lines(n: int, m: int, runs: int) -> list[Line]:
+    """Ten readouts correlated 0.5 without any effect: how often any is called; n pairs, or n v m where there are m."""
     called = {"Holm": 0, "Benjamini–Hochberg": 0, "step-down max-T": 0}
+
+    def drawn(rng: np.random.Generator, k: int) -> np.ndarray:
+        return np.asarray(np.sqrt(0.5) * rng.normal(size=(k, 1)) + np.sqrt(0.5) * rng.normal(size=(k, 10)))
+
     for i in range(runs // 2):
         rng = np.random.default_rng([SEED, i])
-        d = np.sqrt(0.5) * rng.normal(size=(n, 1)) + np.sqrt(0.5) * rng.normal(size=(n, 10))
-        p = [paired.paired_t(c).p for c in d.T]
+        x, y = drawn(rng, n), drawn(rng, m)
+        p = [groups.welch(a, b).p if m else paired.paired_t(a).p for a, b in zip(x.T, y.T, strict=True)]
+        most = multiplicity.max_t_groups(x, y) if m else multiplicity.max_t_paired(x)
         called["Holm"] += bool((multiplicity.holm(p) <= 0.05).any())
         called["Benjamini–Hochberg"] += bool((multiplicity.benjamini_hochberg(p) <= 0.05).any())
-        called["step-down max-T"] += bool((multiplicity.max_t_paired(d) <= 0.05).any())
+        called["step-down max-T"] += bool((most <= 0.05).any())
     total = runs // 2
-    error = 100 * np.sqrt(0.05 * 0.95 / total)
+    error, design = 100 * np.sqrt(0.05 * 0.95 / total), f"{n} v {m}" if m else f"{n} pairs"
     return [
-        (f"{k}, any of 10 readouts", f"{n} pairs, correlation 0.5", "", f"{100 * c / total:.1f} ± {error:.1f}", "")
+        (f"{k}, any of 10 readouts", f"{design}, correlation 0.5", "", f"{100 * c / total:.1f} ± {error:.1f}", "")
         for k, c in called.items()
     ]
 
 
+def attainable() -> list[tuple[str, str, str]]:
+    """The largest level up to 5 % that exact tests can have, untied: p takes few values in few donors."""
+
+    def below(chances: np.ndarray) -> float:
+        """Level of a two-sided test from the chances of its statistic, symmetric and in order."""
+        tails = 2 * np.cumsum(chances)
+        return float(tails[tails <= 0.05 + 1e-12].max(initial=0.0))
+
+    found: list[tuple[str, str, float]] = []
+    for n in (6, 13, 20):
+        found.append(("exact sign flip", f"{n} pairs", below(np.full(2**n, 0.5**n))))
+        found.append(("exact signed rank", f"{n} pairs", below(permutation.signed_sums(np.arange(1, n + 1)))))
+    for n, m in ((8, 6), (13, 13), (18, 8)):
+        found.append(("exact rank sum", f"{n} v {m}", below(permutation.subset_sums(np.arange(1, n + m + 1), n))))
+    for n in (6, 10, 13):
+        found.append(("exact McNemar", f"{n} pairs that differ", below(binom.pmf(np.arange(n + 1), n, 0.5))))
+    return [(name, design, f"{100 * level:.2f}") for name, design, level in found]
+
+
 def main() -> None:
-    """Print the table in Markdown."""
+    """Print both tables in Markdown."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
     warnings.simplefilter("ignore")
     tasks = [delayed(paired_lines)(n, runs) for n in (6, 13, 26)]
@@ -371,21 +486,26 @@ def main() -> None:
     tasks += [delayed(effect_size_lines)(n, runs) for n in (13, 26)]
     tasks += [delayed(standardised_lines)(n, m, runs) for n, m in ((13, 13), (18, 8))]
     tasks += [delayed(detection_lines)(n, m, runs) for n, m in ((13, 13), (18, 8))]
-    tasks += [delayed(bounded_lines)(n, s, runs) for n in (13, 26) for s in (0.2, 0.4)]
+    tasks += [delayed(bounded_lines)(n, s, runs) for n in (6, 13, 26) for s in (0.2, 0.4)]
     tasks += [delayed(group_lines)(n, m, r, runs) for n, m, r in ((18, 8, 1), (18, 8, 2), (13, 13, 1))]
     tasks += [delayed(bounded_group_lines)(n, m, s, runs) for n, m in ((18, 8), (13, 13)) for s in (0.2, 0.4)]
+    tasks += [delayed(adjusted_lines)(n, m, s, runs) for n, m in ((18, 8), (13, 13)) for s in (0.0, 0.2, 0.4)]
     tasks += [delayed(bounded_change_lines)(n, m, s, runs) for n, m in ((18, 8), (13, 13)) for s in (0.2, 0.4)]
+    tasks += [delayed(halved_lines)(n, m, s, runs) for n, m in ((18, 8), (13, 13)) for s in (0.2, 0.4)]
+    tasks += [delayed(fraction_lines)(n, m, runs) for n, m in ((18, 8), (13, 13))]
     tasks += [delayed(design_lines)(runs)]
     tasks += [delayed(interaction_lines)(18, 8, lost, runs) for lost in (0.0, 0.2)]
-    tasks += [
-        delayed(gap_lines)(n, m, g, runs) for n, m, g in ((13, 13, 3), (13, 13, 1.5), (18, 8, 1.5), (13, 13, 0.5))
-    ]
-    tasks += [delayed(family_lines)(n, runs) for n in (6, 13)]
+    tasks += [delayed(gap_lines)(13, 13, g, runs) for g in (3, 1.5, 1, 0.5)]
+    tasks += [delayed(gap_lines)(18, 8, g, runs) for g in (1.5, 0.5)]
+    tasks += [delayed(family_lines)(n, m, runs) for n, m in ((6, 0), (13, 0), (26, 0), (18, 8))]
     print("| method | design | coverage of 95 %, % | level at 5 %, % | without an estimate, % |")
     print("|---|---|---|---|---|")
     for lines in Parallel(n_jobs=2, return_as="generator")(tasks):
         for row in lines:
             print("| " + " | ".join(row) + " |", flush=True)
+    print("\n| exact test | design | attainable level at 5 %, % |\n|---|---|---|")
+    for exact in attainable():
+        print("| " + " | ".join(exact) + " |")
 
 
 if __name__ == "__main__":

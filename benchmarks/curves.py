@@ -11,6 +11,7 @@ NumPy to it.
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import statistics
 import sys
@@ -95,6 +96,7 @@ def main(plates: int) -> None:
     """Print one line a program."""
     fitters: dict[str, Fitter] = {"this project, all starts": ours, "SciPy curve_fit, one start": scipy_loop}
     if importlib.util.find_spec("bio_curve_fit"):
+        print(f"bio-curve-fit {importlib.metadata.version('bio-curve-fit')}")
         fitters["bio-curve-fit"] = bio_curve_fit
     else:
         print("bio-curve-fit is not installed; its line is left out.")

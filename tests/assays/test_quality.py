@@ -134,7 +134,7 @@ def test_controls_are_held_against_their_range() -> None:
         }
     )
     plate = JoinedPlate(plate.row, plate.plate, stated, {})
-    found = quality.plate_controls({"P1": values()}, [plate]).set_index(["analyte", "control"])
+    found = quality.plate_controls({"P1": values()}, [plate], {}).set_index(["analyte", "control"])
     assert found["status"].to_dict() == {
         ("IL-6", "control 1"): "in_range",
         ("IL-6", "control 2"): "out_of_range",
@@ -144,3 +144,38 @@ def test_controls_are_held_against_their_range() -> None:
         ("TNF-a", "pool"): "no_range",
     }
     assert found.loc[("IL-6", "control 2"), "recovery_pct"] == pytest.approx(180)
+
+
+def test_spikes_stand_with_the_controls_over_run_days() -> None:
+    study = tables()
+    study["cytokines/samples"] = pd.DataFrame(
+        {"sample_id": ["S1", "S2", "S3", "C1"], "spike": ["low", "low", "low", pd.NA]}
+    ).reindex(columns=study["cytokines/samples"].columns)
+    spikes = quality.spikes_of(study)
+    assert spikes == {"S1": "low", "S2": "low", "S3": "low"}
+
+    def of(rows: list[tuple[str, float]]) -> pd.DataFrame:
+        frame_ = pd.DataFrame(rows, columns=["sample_id", "conc_pg_ml"]).assign(
+            analyte="IL-6", role="sample", n_wells=2
+        )
+        return quality.with_spikes(frame_, spikes)
+
+    per_plate = {
+        "P1": of([("S1", 80.0), ("C1", 5.0)]),
+        "P2": of([("S2", 120.0)]),
+        "P3": of([("S1", 95.0), ("S3", 90.0)]),
+    }
+    columns = ["analyte", "sample_id", "role", "expected", "low_pg_ml", "high_pg_ml"]
+    plates = [
+        JoinedPlate(p.row, p.plate, pd.DataFrame(columns=columns).astype(dict.fromkeys(columns[3:], float)), {})
+        for p in (a_plate(f"P{i}", [], day=i) for i in (1, 2, 3))
+    ]
+    found = quality.plate_controls(per_plate, plates, spikes)
+    assert found[["run_day", "role", "control", "conc_pg_ml", "status"]].to_numpy().tolist() == [
+        [1, "spike", "low", 80.0, "no_range"],
+        [2, "spike", "low", 120.0, "no_range"],
+        [3, "spike", "low (S1)", 95.0, "no_range"],
+        [3, "spike", "low (S3)", 90.0, "no_range"],
+    ]
+    logs = np.log([80.0, 120.0])
+    assert found["z"].iloc[:2].tolist() == pytest.approx(((logs - logs.mean()) / logs.std(ddof=1)).tolist())

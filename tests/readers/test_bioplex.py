@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
+import python_calamine
 from pandas.testing import assert_frame_equal
 
 from helpers.core.problems import Problem, Refused
@@ -106,6 +108,64 @@ def test_tables_equal_those_of_another_parser(folder: Path, name: str) -> None:
     assert found["state"].tolist() == states.tolist()
     assert (found["flag"] == "outlier").fillna(False).tolist() == outlier.tolist()
     assert set(found["state"]) <= set(STATES)
+
+
+def printed_cells(data: bytes) -> dict[tuple[str, str, bool], tuple[Any, bool]]:
+    """Obs Conc of every row as it stands in the workbook, and whether it is an outlier; nothing of our reader.
+
+    Keys are analyte, wells and whether it stands in the first of two tables of its sheet.
+    """
+    found = {}
+    book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
+    for sheet in book.sheet_names:
+        rows = [
+            [str(c).strip() if isinstance(c, str) else c for c in row]
+            for row in book.get_sheet_by_name(sheet).to_python()
+        ]
+        tops = [i for i, row in enumerate(rows) if row and row[0] == "Analyte"]
+        for top, end in pairwise([*tops, len(rows)]):
+            at = {name: j for j, name in enumerate(rows[top])}
+            for row in rows[top + 1 : end]:
+                well = str(row[at["Well"]]).replace(" ", "")
+                if re.fullmatch(r"[A-P]\d+(,[A-P]\d+)*", well):
+                    outlier = row[at["Outlier"]] == 1 if "Outlier" in at else False
+                    found[str(row[0]), well, len(tops) > 1 and top == tops[0]] = (row[at["Obs Conc"]], outlier)
+    return found
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *PLATES,
+        "pnLINCO20070302A.xlsx",
+        "plate 1_IgA-Biot (Standard2).xlsx",
+        *(f"Guide Set plate {i}.xls" for i in range(1, 6)),
+    ],
+)
+def test_every_printed_concentration_keeps_its_number_and_state(folder: Path, name: str) -> None:
+    """Cell by cell against the workbook itself, taken apart by a few lines of their own."""
+    cells = printed_cells((folder / "bioplex" / name).read_bytes())
+    plate = plate_of(folder, name)
+    rows = {
+        (row["analyte"], row["well"], averaged): row
+        for table, averaged in ((plate.wells, False), (plate.averages, True))
+        for row in table.to_dict("records")
+    }
+    bare = named(pd.Series([analyte for analyte, _, _ in cells]))
+    assert len(rows) == len(cells) > 20
+    for ((_, well, first), (cell, outlier)), analyte in zip(cells.items(), bare, strict=True):
+        row = rows[analyte, well, first and not plate.averages.empty]
+        text = cell if isinstance(cell, str) else ""
+        state = "measured" if not isinstance(cell, str) else state_of(text)
+        assert row["state"] == ("excluded" if outlier or text == "---" else state), (analyte, well)
+        value = (
+            cell
+            if not isinstance(cell, str)
+            else text.removeprefix("*")
+            if state in ("measured", "extrapolated")
+            else "nan"
+        )
+        assert row["conc"] == float(value) or np.isnan([row["conc"], float(value)]).all(), (analyte, well)
 
 
 @pytest.mark.parametrize("name", PLATES)

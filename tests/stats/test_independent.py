@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import integrate, special, stats
+import statsmodels.formula.api as smf
+from scipy import integrate, optimize, special, stats
 
 from helpers.stats import censored, change, compare, counts, groups, mixed, multiplicity, paired, ratios
 from helpers.stats.estimate import NotEstimable, NotFinite, attempted, spread_of
@@ -51,6 +53,35 @@ def test_donor_variance_at_zero_keeps_the_degrees_of_freedom_of_the_pairs() -> N
     assert model.donor_variance == 0
     assert mixed.contrast(model, [0, 1]).df == pytest.approx(5)
     assert mixed.contrast(model, [0, 1], df="satterthwaite").df == 10
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_a_run_as_a_fixed_factor_is_that_of_statsmodels(group: bool) -> None:
+    """Some donors' treated arms stand in a second run that reads a doubling higher, where the plain model is misled."""
+    rng = np.random.default_rng(21)
+    arms = []
+    for names, n, effect in (("P", 13, 0.5), ("C", 8, 0.0)):
+        x = rng.normal(0, 1.2, n)
+        y, apart = x + effect + rng.normal(0, 0.3, n), np.arange(n) % 3 == 0
+        for values, run in ((x, np.full(n, "1")), (y + apart, np.where(apart, "2", "1"))):
+            arms.append(arm_of(values, values, values, names).assign(run_id=run))
+    if group:
+        found = compare._mixed_interaction(arms, 0.95)
+        rows, formula, term = compare._stacked(arms), "value ~ treated * sick + C(run_id)", "treated:sick"
+    else:
+        found = compare._mixed_pairs(arms[0], arms[1], 0.95)
+        rows, formula, term = compare._stacked(arms[:2]), "value ~ treated + C(run_id)", "treated"
+        assert abs(found[0].estimate - 0.5) > 0.25 > abs(found[2].estimate - 0.5)
+    kenward, satterthwaite = found[2:]
+    assert all(one.method.startswith("mixed model with the run as a fixed factor, ") for one in found[2:])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of statsmodels, on its optimiser
+        theirs = smf.mixedlm(formula, rows, groups=rows.index).fit(reml=True)
+    assert kenward.estimate == satterthwaite.estimate == pytest.approx(theirs.params[term], rel=1e-4)
+    assert satterthwaite.estimate / satterthwaite.statistic == pytest.approx(theirs.bse[term], rel=1e-3)
+    together = [a.assign(run_id=a.index.str[1:]) for a in arms]
+    one_run = compare._mixed_interaction(together, 0.95) if group else compare._mixed_pairs(*together[:2], 0.95)
+    assert len(one_run) == 2, "a run that both arms of a donor share cancels"
 
 
 # ---- ranks and permutations
@@ -255,6 +286,41 @@ def test_likelihood_of_pairs_without_bounds_is_the_paired_t() -> None:
     assert (found.p, found.statistic) == pytest.approx((t.p, t.statistic), rel=1e-3)
 
 
+def test_the_p_of_the_likelihood_of_pairs_is_that_of_a_parametric_bootstrap() -> None:
+    """One design: 13 pairs, 30 % below a limit. Data drawn from the fit without an effect, fitted again each time."""
+    x, y = normal_pairs(13, 8)
+    limit = float(np.sort(np.concatenate([x, y]))[8])
+    observed = censored.paired_likelihood(below(x, limit), below(y, limit))
+    assert 0.01 < observed.p < 0.2, "a p of which a few hundred draws can say something"
+    (a, b), (c, d) = below(x, limit), below(y, limit)
+    pairs = censored._Pairs(np.column_stack([a, c]), np.column_stack([b, d]))
+
+    def at(null: np.ndarray) -> np.ndarray:
+        """One mean for both arms, then the SDs and the correlation."""
+        return np.array([null[0], null[0], *null[1:]])
+
+    null = optimize.minimize(
+        lambda v: -float(pairs.log_likelihood(at(v))),
+        [0.5, 0.0, 0.0, 0.5],
+        method="Nelder-Mead",
+        options={"maxiter": 4000},
+    ).x
+    sd, rho = np.exp(null[1:3]), censored._RHO * np.tanh(null[3])
+    rng, far, fitted = np.random.default_rng(5), 0, 0
+    for _ in range(400):
+        z = rng.normal(size=(2, 13))
+        first, second = null[0] + sd[0] * z[0], null[0] + sd[1] * (rho * z[0] + np.sqrt(1 - rho**2) * z[1])
+        try:
+            drawn = censored.paired_likelihood(below(first, limit), below(second, limit))
+        except NotEstimable:
+            continue
+        fitted += 1
+        far += abs(drawn.statistic) >= abs(observed.statistic)
+    share = (far + 1) / (fitted + 1)
+    assert fitted > 300
+    assert observed.p == pytest.approx(share, abs=3 * np.sqrt(share * (1 - share) / fitted))
+
+
 def test_likelihood_of_groups_without_bounds_is_near_welch() -> None:
     rng = np.random.default_rng(4)
     x, y = rng.normal(1, 1, 20), rng.normal(0, 1, 20)
@@ -404,6 +470,24 @@ def test_no_neighbour_of_the_fit_is_likelier(seed: int, sd: float) -> None:
             counts.Fit(model.beta + 0.05 * (factor - 1), model.donor_sd, model.phi, np.nan),
         ):
             assert counts.log_likelihood(data, other) <= model.log_likelihood + 1e-6
+
+
+@pytest.mark.parametrize("cells", [100, 2000])
+def test_the_p_of_the_beta_binomial_is_that_of_a_parametric_bootstrap(cells: int) -> None:
+    """Counts drawn from the fit without the effect, and both models fitted again each time."""
+    data = fractions(8, cells, 0.6, effect=0.25)
+    found = counts.beta_binomial(data, 1)
+    assert 0.01 < found.p < 0.3, "a p of which a few hundred draws can say something"
+    without = counts.fit(counts.Counts(data.k, data.n, data.design[:, :1], data.donor))
+    rng, far, draws = np.random.default_rng(6), 0, 200
+    for _ in range(draws):
+        mu = special.expit(without.beta[0] + without.donor_sd * rng.normal(size=data.n_donors)[data.donor])
+        k = rng.binomial(data.n.astype(int), rng.beta(without.phi * mu, without.phi * (1 - mu)))
+        far += abs(counts.beta_binomial(counts.Counts(k * 1.0, data.n, data.design, data.donor), 1).statistic) >= abs(
+            found.statistic
+        )
+    share = (far + 1) / (draws + 1)
+    assert found.p == pytest.approx(share, abs=3 * np.sqrt(share * (1 - share) / draws))
 
 
 def test_many_cells_give_the_paired_t_on_logits() -> None:

@@ -224,6 +224,10 @@ def test_orthodont(data: Path, expected: dict[str, Any]) -> None:
         assert (found.statistic, found.df, found.p) == approx(
             (want["interaction_t"], want["interaction_df"], want["interaction_p"])
         )
+    # type III F tests of one degree of freedom: the effect of each factor at the mean of the other's levels, squared
+    for weights, f, p in (([0, 1, 0, 0.5], 73.67271, None), ([0, 0, 1, 0.5], 10.59469, 0.0032467)):
+        found = mixed.contrast(model, weights)
+        assert found.statistic**2 == approx(f) and (p is None or found.p == pytest.approx(p, rel=1e-4))
     table = pd.read_csv(data / "orthodont_group_by_condition.csv")
     wide = table.pivot(index=["group", "donor"], columns="condition", values="value")
     change = wide["age14"] - wide["age8"]

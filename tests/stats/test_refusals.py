@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 
 from helpers.stats import mixed
 from helpers.stats.effects import Effects
@@ -368,6 +368,31 @@ def test_the_gap_has_a_term_for_having_smoked(make: Make, run: Run, donors: Make
     se = np.sqrt(rest[0] / (len(y) - 3) * np.linalg.inv(design.T @ design)[1, 1])
     assert (found["estimate"], found["df"]) == pytest.approx((beta[1], len(y) - 3))
     assert found["p"] == pytest.approx(2 * stats.t.sf(abs(beta[1] / se), len(y) - 3))
+
+
+def test_the_gap_with_a_term_for_smoking_keeps_bounds_as_bounds(make: Make, run: Run, donors: Make) -> None:
+    """Against SciPy's minimiser on the likelihood written out; values below a limit are not left out."""
+    table = make(names=ONE, n_apap=18, n_control=12, gap=1.0)
+    at = table["condition"] == "am"
+    limit = float(table.loc[at, "value"].quantile(0.25))
+    below = at & (table["value"] < limit)
+    found = run(bound(table, below, "left", limit), contrasts=(GAP,))
+    row = beside(found, GAP, "having smoked").iloc[0]
+    assert row["method"].endswith("normal likelihood with bounds") and row["df"] == 27
+    own = table[at].merge(donors(table)[["donor_id", "smoking_status"]], on="donor_id")
+    x = np.column_stack([np.ones(30), own["group"] == "apap", own["smoking_status"] != "never"]).astype(float)
+    y, hidden = np.log2(own["value"].clip(lower=limit)).to_numpy(), (own["value"] < limit).to_numpy()
+
+    def minus(theta: np.ndarray) -> float:
+        normal = stats.norm(x @ theta[:3], np.exp(theta[3]))
+        return -float(np.where(hidden, normal.logcdf(y), normal.logpdf(y)).sum())
+
+    best = optimize.minimize(minus, [7.0, 1.0, 0.0, 0.0], method="BFGS", options={"gtol": 1e-7})
+    assert 5 < hidden.sum() < 10 and row["estimate"] == pytest.approx(best.x[1], abs=1e-4)
+    without = np.linalg.lstsq(x[~hidden], y[~hidden], rcond=None)[0][1]
+    assert abs(row["estimate"] - without) > 0.1, "what lies below the limit is no missing value"
+    most = bound(table, at & (table["value"] < table.loc[at, "value"].quantile(0.7)), "left", 1e3)
+    assert beside(run(most, contrasts=(GAP,)), GAP, "having smoked").empty, "detection alone is compared"
 
 
 def test_a_slope_is_not_judged_by_a_change(make: Make, run: Run, plan: Plan) -> None:

@@ -356,15 +356,15 @@ def _software(preface: list[Line], log: Log) -> str:
 
 
 def _say_end(last: _Block, cut: bool, samples: Mapping[Spot, str], log: Log) -> None:
-    """A file without its end mark: cut off where its last block shows it, else only said."""
+    """A file without its end mark is cut off, within its last block or behind it; every version writes the mark."""
     lines = [last.header, *last.rows] if last.header else []
     row = lines[-1].number if lines else last.line
     if cut or _is_incomplete(last, samples):
         message = "The file stops within a block, before its end mark; what followed is lost."
         log.say("error", "truncated", message, row=row, column=last.name, expected="-- CRC --")
     else:
-        message = "The file does not end with its end mark, so blocks at its end may be missing."
-        log.say("warning", "no-end-mark", message, LOOK, row=row, column=last.name, expected="-- CRC --")
+        message = "The file stops behind this block, before its end mark; blocks that followed are lost."
+        log.say("error", "no-end-mark", message, row=row, column=last.name, expected="-- CRC --")
 
 
 def _is_incomplete(last: _Block, samples: Mapping[Spot, str]) -> bool:

@@ -12,9 +12,9 @@ from scipy import stats
 from helpers.stats import censored, counts, groups, mixed, paired
 from helpers.stats.additive import beyond_additive
 from helpers.stats.estimate import NAN, Estimate, NotEstimable, Numbers, attempted
-from helpers.stats.ratios import gap_closed
+from helpers.stats.ratios import gap_closed, share_of_gap
 from helpers.stats.slices import limits, same_kit
-from helpers.stats.trend import trend
+from helpers.stats.trend import slopes, trend
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Comparison:
     tally
         How many of what.
     left_out
-        Estimate without each donor in turn, by donor.
+        Estimate without each donor in turn, by donor; NaN where there is none without one.
     refitted
         Computes `left_out` where that takes a fit a donor; for those who need it.
     values
@@ -59,6 +59,12 @@ class Comparison:
     refitted: Callable[[], dict[str, float]] = dict
     values: tuple[pd.Series, ...] = ()
     ratio_kind: str = ""
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Least and largest estimate without one donor; None where there is none."""
+        known = [v for v in self.left_out.values() if not np.isnan(v)]
+        return (min(known), max(known)) if known else None
 
 
 def _nothing() -> list[Estimate]:
@@ -81,11 +87,11 @@ def _facts(*arms: pd.DataFrame) -> tuple[int, int, int]:
 
 
 def _without_one(donors: pd.Index, estimate: Callable[[np.ndarray], Estimate]) -> dict[str, float]:
-    """Estimate without each donor in turn, where there is one; `estimate` gets which rows are kept."""
+    """Estimate without each donor in turn, NaN where there is none; `estimate` gets which rows are kept."""
     found = {}
     for donor in donors:
-        for one in _maybe(lambda donor=donor: estimate(donors != donor)):  # type: ignore[misc]
-            found[str(donor)] = one.estimate
+        one = _maybe(lambda donor=donor: estimate(donors != donor))  # type: ignore[misc]
+        found[str(donor)] = one[0].estimate if one else NAN
     return found
 
 
@@ -243,6 +249,12 @@ def _bounded_pairs(r: pd.DataFrame, t: pd.DataFrame, fewest: int, level: float, 
 HALVED = "limit halved, for comparison only"
 
 
+def _tied(found: Estimate) -> Estimate:
+    """A rank test of two groups at one limit without its interval, which is one of shifts that ties hide."""
+    note = "What lies at the limit is tied, which draws the shift toward zero: no interval."
+    return replace(found, low=NAN, high=NAN, note=note)
+
+
 def _detected(found: Estimate, first: pd.DataFrame, second: pd.DataFrame, observed: str) -> Estimate:
     """A test of detection that says which values were bounds, and why no likelihood was fitted."""
     side = censored.sides(limits(first), limits(second))
@@ -256,7 +268,21 @@ def _named(found: Estimate, addition: str) -> Estimate:
 
 def _mixed_pairs(reference: pd.DataFrame, treatment: pd.DataFrame, level: float) -> list[Estimate]:
     rows = pd.concat([_observed(reference).assign(treated=0), _observed(treatment).assign(treated=1)])
-    return _both_freedoms(rows, mixed.treatment_by_group(rows["treated"])[0], [0, 1], level)
+    return _mixed(rows, None, [0, 1], level)
+
+
+def _mixed(rows: pd.DataFrame, sick: pd.Series | None, weights: list[int], level: float) -> list[Estimate]:
+    """A contrast of the mixed model; where arms of a donor stand in different runs, also with the run as a fixed factor.
+
+    A run that both arms of a donor share cancels in the donor's change, so that otherwise there is nothing to add.
+    """
+    found = _both_freedoms(rows, mixed.treatment_by_group(rows["treated"], sick)[0], weights, level)
+    if "run_id" not in rows or rows["run_id"].isna().any() or rows["run_id"].groupby(level=0).nunique().max() < 2:
+        return found
+    design, names = mixed.treatment_by_group(rows["treated"], sick, rows["run_id"])
+    by_run = _both_freedoms(rows, design, [*weights, *[0] * (len(names) - len(weights))], level)
+    with_run = "mixed model with the run as a fixed factor"
+    return [*found, *(replace(one, method=one.method.replace("mixed model", with_run)) for one in by_run)]
 
 
 def _both_freedoms(rows: pd.DataFrame, design: Numbers, weights: list[int], level: float) -> list[Estimate]:
@@ -351,7 +377,7 @@ def _bounded_groups(first: pd.DataFrame, second: pd.DataFrame, fewest: int, leve
 
     def more() -> list[Estimate]:
         return [
-            *_maybe(lambda: _named(groups.rank_sum(at[0], at[1], level), "at one common limit")),
+            *_maybe(lambda: _tied(_named(groups.rank_sum(at[0], at[1], level), "at one common limit"))),
             *_maybe(lambda: _named(groups.welch(first["half"], second["half"], level), HALVED)),
         ]
 
@@ -405,9 +431,14 @@ def compare_changes(arms: Sequence[pd.DataFrame], fewest: int, level: float) -> 
             sick, well = kept[: len(both[0])], kept[len(both[0]) :]
             return _bounded_changes([a[well if i > 1 else sick] for i, a in enumerate(complete)], level, bounded)
 
+        first, second = (complete[i + 1]["half"] - complete[i]["half"] for i in (0, 2))
+
+        def halved() -> list[Estimate]:
+            return _maybe(lambda: _named(groups.welch(first, second, level), HALVED))
+
         return Comparison(
             _few(found, few, fewest, "pairs in a group"),
-            _nothing,
+            _nothing if few < fewest else halved,
             None,
             tally,
             refitted=lambda: _without_one(both[0].append(both[1]), without),
@@ -466,7 +497,7 @@ def _stacked(arms: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def _mixed_interaction(arms: Sequence[pd.DataFrame], level: float) -> list[Estimate]:
     rows = _stacked([_observed(a) for a in arms])
-    return _both_freedoms(rows, mixed.treatment_by_group(rows["treated"], rows["sick"])[0], [0, 0, 0, 1], level)
+    return _mixed(rows, rows["sick"], [0, 0, 0, 1], level)
 
 
 def _counted_interaction(arms: Sequence[pd.DataFrame]) -> Estimate:
@@ -501,11 +532,17 @@ def compare_gap_closed(
     boot = Estimate(
         found.share.estimate, found.bootstrap_low, found.bootstrap_high, "gap closed, stratified donor bootstrap"
     )
+
+    def without(kept: np.ndarray) -> Estimate:
+        sick, well = kept[: len(both)], kept[len(both) :]
+        return share_of_gap(u["value"][sick], t["value"][sick], control["value"][well], level)[0]
+
     return Comparison(
         found.share,
         lambda: [found.change, found.gap, boot],
         None,
         Tally(n_donors, len(both), n_cultures, bounded),
+        left_out=_without_one(both.append(control.index), without),
         ratio_kind="none",
     )
 
@@ -543,7 +580,14 @@ def compare_doses(arms: Sequence[tuple[float, pd.DataFrame]], fewest: int, level
     tally = Tally(
         n_donors, int((values.loc[:, [d > 0 for d in values.columns]].notna().sum(axis=1) > 1).sum()), n_cultures, 0
     )
-    return Comparison(_few(slope, tally.n_pairs or 0, fewest, "donors with a slope"), lambda: more, None, tally)
+    own = slopes(values)
+    return Comparison(
+        _few(slope, tally.n_pairs or 0, fewest, "donors with a slope"),
+        lambda: more,
+        None,
+        tally,
+        left_out={str(k): float((own.sum() - v) / (len(own) - 1)) for k, v in own.items()},
+    )
 
 
 def compare_times(arms: Sequence[tuple[float, Sequence[pd.DataFrame]]], fewest: int, level: float) -> Comparison:
@@ -579,9 +623,17 @@ def compare_with_sum(
     """Co-culture against the sum of both cells alone; rows in the unit of the readout, see `additive`."""
     beyond = beyond_additive(together, macrophages, msc_alone, level)
     found, n = beyond.found, len(beyond.donors)
+
+    def without(kept: np.ndarray) -> Estimate:
+        others = set(donors[kept])
+        first, second = (part[part["donor_id"].isin(others)] for part in (together, macrophages))
+        return beyond_additive(first, second, msc_alone, level).found
+
+    donors = pd.Index(beyond.donors)
     return Comparison(
         _few(found, int(found.df) + 1, fewest, "batches"),
         _nothing,
         None,
         Tally(n, n, beyond.n_cultures, beyond.n_bounded),
+        refitted=lambda: _without_one(donors, without),
     )

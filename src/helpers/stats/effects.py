@@ -16,11 +16,12 @@ import pandas as pd
 
 from helpers.core.schemas import output_tables
 from helpers.stats import change, compare, concordance, confounding, multiplicity
+from helpers.stats.adjusted import adjusted_gap
 from helpers.stats.compare import Comparison
 from helpers.stats.coverage import shortfall
 from helpers.stats.estimate import NAN, Estimate, NotEstimable, attempted
 from helpers.stats.plan import PAIRED, Contrast, Plan, family_of
-from helpers.stats.slices import Arms, plain, same_kit, same_unit
+from helpers.stats.slices import Arms, limits, plain, same_kit, same_unit
 
 ACROSS_GROUPS = ("group_gap", "gap_closed", "interaction")
 WITH_MSC = ("msc_effect", "interaction", "gap_closed", "beyond_additive", "trend")
@@ -54,7 +55,7 @@ class _Readings:
 
     def __init__(self, raw: pd.DataFrame, several_lots: str) -> None:
         self.raw, self._several_lots = raw, several_lots
-        self._eligible: Arms | None = None
+        self._without: dict[frozenset[str], Arms] = {}
 
     @cached_property
     def arms(self) -> Arms:
@@ -71,11 +72,11 @@ class _Readings:
         """Arms on the other scale."""
         return Arms(self.raw.assign(scale=self.other_scale), self._several_lots)
 
-    def eligible_arms(self, out: frozenset[str]) -> Arms:
-        """Arms without the donors `out`, made once: every contrast leaves the same ones out."""
-        if self._eligible is None:
-            self._eligible = self.arms.without(out)
-        return self._eligible
+    def without(self, out: frozenset[str]) -> Arms:
+        """Arms without the donors `out`, made once for the contrasts that leave the same ones out."""
+        if out not in self._without:
+            self._without[out] = self.arms.without(out)
+        return self._without[out]
 
 
 @dataclass(frozen=True)
@@ -285,9 +286,9 @@ def _key(
 # ---- one row
 
 
-def _compared(one: _Slice, of: Callable[[str, str], pd.DataFrame], plan: Plan) -> Comparison:
-    """The comparison of a slice; `of` gives the arm of a condition and group."""
-    contrast = one.contrast
+def _compared(one: _Slice, which: Callable[[_Readings], Arms], plan: Plan) -> Comparison:
+    """The comparison of a slice; `which` gives the arms that are compared at one time."""
+    contrast, of = one.contrast, which(one.readings).of
     if contrast.name in PAIRED:
         pair = (of(contrast.reference, contrast.group), of(contrast.treatment, contrast.group))
         return compare.compare_pairs(*pair, plan.fewest_donors, plan.level)
@@ -302,7 +303,9 @@ def _compared(one: _Slice, of: Callable[[str, str], pd.DataFrame], plan: Plan) -
         control = of(contrast.reference, contrast.control)
         return compare.compare_gap_closed(untreated, treated, control, plan.fewest_donors, plan.level)
     if contrast.over_time:
-        arms = [[r.arms.of(c, contrast.group) for c in (contrast.reference, contrast.treatment)] for _, r in one.times]
+        arms = [
+            [which(r).of(c, contrast.group) for c in (contrast.reference, contrast.treatment)] for _, r in one.times
+        ]
         hours = [h for h, _ in one.times]
         return compare.compare_times(list(zip(hours, arms, strict=True)), plan.fewest_donors, plan.level)
     if contrast.name == "trend":
@@ -324,7 +327,11 @@ def _checked(one: _Slice, plan: Plan) -> Comparison:
         where = f"{' or '.join(one.conditions)}, visit {one.key['visit']}{at}"
         raise NotEstimable("no_data", f"No donor of {one.key['group']} has a value in {where}.")
     same_unit(one.raw)
-    return attempted(lambda: _compared(one, one.readings.arms.of, plan))
+    return attempted(lambda: _compared(one, _as_planned, plan))
+
+
+def _as_planned(readings: _Readings) -> Arms:
+    return readings.arms
 
 
 def _row(one: _Slice, plan: Plan) -> tuple[Comparison | None, dict[str, Any], tuple[Estimate, ...]]:
@@ -357,8 +364,8 @@ def _row(one: _Slice, plan: Plan) -> tuple[Comparison | None, dict[str, Any], tu
         size = result.size
         row |= {"effect_size": size.estimate, "effect_size_low": size.low, "effect_size_high": size.high}
         row["effect_size_name"] = size.method
-    if result.left_out:
-        row |= {"loo_low": min(result.left_out.values()), "loo_high": max(result.left_out.values())}
+    if ends := result.ends:
+        row |= dict(zip(("loo_low", "loo_high"), ends, strict=True))
     few = np.isnan(found.p) and one.contrast.name != "gap_closed"
     row["status"] = "too_few_donors" if few else "ok"
     if known.smallest_relevant_change is not None and one.contrast.name not in UNJUDGED and not result.ratio_kind:
@@ -522,27 +529,36 @@ def _max_t(values: list[tuple[pd.Series, ...]]) -> np.ndarray:
 
 def _sensitivity(one: _Slice, result: Comparison, donors: pd.DataFrame, plan: Plan) -> list[dict[str, Any]]:
     rows = [_line(one, found) for found in result.more()]
-    if result.left_out:
-        ends = min(result.left_out.values()), max(result.left_out.values())
-        most = max(result.left_out, key=lambda d: abs(result.left_out[d] - result.primary.estimate))
+    if ends := result.ends:
+        known = {d: v for d, v in result.left_out.items() if not np.isnan(v)}
+        most = max(known, key=lambda d: abs(known[d] - result.primary.estimate))
         note = f"Range of the estimate when one donor is left out; {most} moves it most. {moves(result.primary, ends)}"
-        if lost := (result.tally.n_pairs or result.tally.n_donors) - len(result.left_out):
+        if lost := len(result.left_out) - len(known):
             note += f" Without any one of {lost} donors there is no estimate."
         rows.append(_line(one, Estimate(result.primary.estimate, *ends, "leave one donor out", note=note)))
-    if one.contrast.name == "beyond_additive" or one.contrast.over_time:
-        return rows
-    other = {"scale": one.readings.other_scale}
-    for label, of, key in (
-        ("eligible donors only", _eligible(one, donors), {"analysis_set": "eligible"}),
-        ("other scale", _other_scale(one), other),
-    ):
-        if of is not None:
-            try:
-                again = attempted(lambda of=of: _compared(one, of, plan)).primary  # type: ignore[misc]
-            except NotEstimable:
-                continue
-            rows.append(_line(one, replace(again, method=f"{again.method}, {label}")) | key)
+    for label, other, which, key in _otherwise(one, donors):
+        try:
+            again = attempted(lambda other=other, which=which: _compared(other, which, plan)).primary  # type: ignore[misc]
+        except NotEstimable:
+            continue
+        rows.append(_line(other, replace(again, method=f"{again.method}, {label}")) | key)
     return rows + [_line(one, found) for found in _by_smoking(one, donors, plan)]
+
+
+def _otherwise(
+    one: _Slice, donors: pd.DataFrame
+) -> Iterator[tuple[str, _Slice, Callable[[_Readings], Arms], dict[str, str]]]:
+    """The same comparison of eligible donors and on the other scale, where that is another question.
+
+    Amounts that are added have one scale: what is more than their sum is not told on another.
+    """
+    out = _not_eligible(donors) & frozenset(one.raw["donor_id"])
+    if out:
+        rows = replace(one, raw=one.raw[~one.raw["donor_id"].isin(out)])
+        yield "eligible donors only", rows, lambda readings: readings.without(out), {"analysis_set": "eligible"}
+    bounded = (one.raw["censoring"] != "none").any()
+    if one.readings.other_scale and not bounded and one.contrast.name != "beyond_additive":
+        yield "other scale", one, lambda readings: readings.other_arms, {"scale": one.readings.other_scale}
 
 
 def moves(primary: Estimate, ends: tuple[float, float]) -> str:
@@ -569,23 +585,15 @@ def _line(one: _Slice, found: Estimate) -> dict[str, Any]:
     return line | _open_ends(line)
 
 
-def _eligible(one: _Slice, donors: pd.DataFrame) -> Callable[[str, str], pd.DataFrame] | None:
-    """Arms of donors that meet the criteria under all-of; None where that changes nothing."""
+def _not_eligible(donors: pd.DataFrame) -> frozenset[str]:
+    """Disease donors that do not meet the criteria under all-of."""
     if "eligible_all_of" not in donors:
-        return None
-    out = frozenset(donors.loc[(donors["eligible_all_of"] != "eligible") & (donors["role"] == "disease"), "donor_id"])
-    return one.readings.eligible_arms(out).of if out & set(one.raw["donor_id"]) else None
-
-
-def _other_scale(one: _Slice) -> Callable[[str, str], pd.DataFrame] | None:
-    """Arms on the other scale; None where there is none or a value is a bound."""
-    if not one.readings.other_scale or (one.raw["censoring"] != "none").any():
-        return None
-    return one.readings.other_arms.of
+        return frozenset()
+    return frozenset(donors.loc[(donors["eligible_all_of"] != "eligible") & (donors["role"] == "disease"), "donor_id"])
 
 
 def _by_smoking(one: _Slice, donors: pd.DataFrame, plan: Plan) -> list[Estimate]:
-    """The gap with a term for having smoked, by least squares, where both groups hold both kinds of donors."""
+    """The gap with a term for having smoked, where both groups hold both kinds of donors."""
     if one.contrast.name != "group_gap" or "smoking_status" not in donors:
         return []
     status = donors.set_index("donor_id")["smoking_status"]
@@ -594,29 +602,15 @@ def _by_smoking(one: _Slice, donors: pd.DataFrame, plan: Plan) -> list[Estimate]
         for g in (one.contrast.group, one.contrast.control)
     ]
     rows = pd.concat(arms).reset_index()
-    rows = rows[rows["lower"] == rows["upper"]]
     rows = rows.assign(smoked=rows["donor_id"].map(status).map({"never": 0.0, "ex": 1.0, "current": 1.0}))
     rows = rows[rows["smoked"].notna()]
-    sick = (rows["group"] == one.contrast.group).to_numpy(dtype="float64")
-    if len(rows) < 6 or len(set(zip(sick, rows["smoked"], strict=True))) < 4:
-        return []
-    import statsmodels.api as sm
-
-    design = np.column_stack([np.ones(len(rows)), sick, rows["smoked"].to_numpy(dtype="float64")])
-    fit = sm.OLS(rows["value"].to_numpy(dtype="float64"), design).fit()
-    low, high = fit.conf_int(plan.alpha)[1]
-    method = "gap adjusted for having smoked, least squares"
-    return [
-        Estimate(
-            float(fit.params[1]),
-            float(low),
-            float(high),
-            method,
-            float(fit.tvalues[1]),
-            float(fit.df_resid),
-            float(fit.pvalues[1]),
+    try:
+        found = attempted(
+            lambda: adjusted_gap(*limits(rows), rows["group"] == one.contrast.group, rows["smoked"], plan.level)
         )
-    ]
+    except NotEstimable:
+        return []
+    return [replace(found, method=f"gap adjusted for having smoked, {found.method}")]
 
 
 def _missing_pairs(slices: Iterable[_Slice]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from helpers.core.numbers import SEED
+from helpers.stats.coverage import small_gap
 from helpers.stats.estimate import NAN, Estimate, NotEstimable, numbers, ordered, spread_of
 
 FEWEST_AN_ARM = 5
@@ -98,6 +99,17 @@ def gap_closed(
     least = max(fewest, 2)
     u, t = numbers(untreated, least, "disease donors with a pair"), numbers(treated, least, "pairs")
     h = numbers(control, least, "control donors")
+    share, change, gap = share_of_gap(u, t, h, level)
+    boot = _bootstrap(ordered(np.column_stack([u, t])), ordered(h), level)
+    return GapClosed(share, change, gap, *boot)
+
+
+def share_of_gap(
+    untreated: ArrayLike, treated: ArrayLike, control: ArrayLike, level: float = 0.95
+) -> tuple[Estimate, Estimate, Estimate]:
+    """The share, the change and the gap of `gap_closed`, without its bootstrap; at least two donors an arm."""
+    u, t = numbers(untreated, 2, "disease donors with a pair"), numbers(treated, 2, "pairs")
+    h = numbers(control, 2, "control donors")
     size = max(float(np.abs(v).max()) for v in (u, t, h))
     spread_of(np.concatenate([u - u.mean(), h - h.mean()]), "values of each group", size)
     spread_of(t - u, "changes", size)
@@ -116,8 +128,8 @@ def gap_closed(
     if np.isnan(low):
         sentence = "The gap between the groups is not told from zero, so no share of it can be given."
         raise NotEstimable("not_estimable", sentence, parts)
-    boot = _bootstrap(ordered(np.column_stack([u, t])), ordered(h), level)
-    return GapClosed(Estimate(change / gap, low, high, "gap closed, Fieller", df=n + m - 2), *parts, *boot)
+    note = small_gap(gap / float(np.sqrt(var_gap)), n + m - 2, level)
+    return Estimate(change / gap, low, high, "gap closed, Fieller", df=n + m - 2, note=note), *parts
 
 
 def _bootstrap(both: np.ndarray, h: np.ndarray, level: float) -> tuple[float, float]:

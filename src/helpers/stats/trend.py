@@ -35,10 +35,9 @@ def trend(values: pd.DataFrame, level: float = 0.95) -> list[Estimate]:
     above = doses > 0
     if above.sum() < 2:
         raise NotEstimable("not_estimable", "There are fewer than two levels above zero, so there is no slope.")
-    x = np.log2(doses[above])
-    slopes = [s for y in values.loc[:, above].to_numpy(dtype="float64") if (s := _slope(x, y)) is not None]
-    found = paired_t(slopes, level)
-    note = f"{len(slopes)} donors; levels {', '.join(f'{d:g}' for d in doses[above])}."
+    own = slopes(values)
+    found = paired_t(own, level)
+    note = f"{len(own)} donors; levels {', '.join(f'{d:g}' for d in doses[above])}."
     method = "t on donors' slopes per doubling"
     out = [Estimate(found.estimate, found.low, found.high, method, found.statistic, found.df, found.p, note)]
     if (doses == 0).any():
@@ -59,6 +58,25 @@ def trend(values: pd.DataFrame, level: float = 0.95) -> list[Estimate]:
             )
         )
     return out
+
+
+def slopes(values: pd.DataFrame) -> pd.Series:
+    """Slope per doubling of each donor with at least two levels above zero.
+
+    Parameters
+    ----------
+    values
+        As in `trend`.
+
+    Examples
+    --------
+    >>> slopes(pd.DataFrame({0: [0.0], 1: [1.0], 2: [1.5], 4: [2.0]}, index=["D01"])).round(6).to_dict()
+    {'D01': 0.5}
+    """
+    doses = np.array([float(c) for c in values.columns])
+    x, rows = np.log2(doses[doses > 0]), values.loc[:, doses > 0]
+    found = {donor: _slope(x, y) for donor, y in zip(rows.index, rows.to_numpy(dtype="float64"), strict=True)}
+    return pd.Series({donor: slope for donor, slope in found.items() if slope is not None}, dtype="float64")
 
 
 def _slope(x: np.ndarray, y: np.ndarray) -> float | None:

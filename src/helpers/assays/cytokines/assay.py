@@ -45,7 +45,8 @@ def cytokines(
     plates, problems = read_plates(folder, tables, quarantined, config)
     fitted = [_fitted(_digest(p, rules), p.wells, rules, p.unusable) for p in plates]
     ids = [str(p.row["plate_id"]) for p in plates]
-    per_plate = {i: sample_values(f, rules) for i, f in zip(ids, fitted, strict=True)}
+    spikes = quality.spikes_of(tables)
+    per_plate = {i: quality.with_spikes(sample_values(f, rules), spikes) for i, f in zip(ids, fitted, strict=True)}
     bridges = quality.bridges(per_plate, plates, rules)
     values = pd.concat(
         [_named(i, quality.bridged(v, i, bridges), tables) for i, v in per_plate.items()] + [elsewhere(tables, config)]
@@ -57,7 +58,7 @@ def cytokines(
         "cytokine_wells": stacked(ids, [wells_table(f.wells) for f in fitted]),
         "cytokine_values": values,
         "standard_recovery": stacked(ids, [f.recovery for f in fitted]),
-        "plate_controls": quality.plate_controls(per_plate, plates),
+        "plate_controls": quality.plate_controls(per_plate, plates, spikes),
         "plate_bridges": bridges,
     }
     counted = values[values["censoring"].notna()] if len(values) else values
@@ -128,8 +129,8 @@ def with_vendor(curves: pd.DataFrame, plate: JoinedPlate) -> pd.DataFrame:
 
 
 def _named(plate_id: str, values: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Values of samples with the culture or specimen they come from; controls stand in a table of their own."""
-    own = values[values["role"] != "control"].assign(plate_id=plate_id)
+    """Values of samples with the culture or specimen they come from; controls and spikes stand in their own table."""
+    own = values[~values["role"].isin(["control", "spike"])].assign(plate_id=plate_id)
     samples = tables["cytokines/samples"]
     if len(samples):
         return own.merge(samples[["sample_id", "culture_id", "specimen_id", "matrix"]], on="sample_id", how="left")

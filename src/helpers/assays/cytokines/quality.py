@@ -120,7 +120,20 @@ def superseded(values: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> tupl
 # ---- controls and bridges
 
 
-def plate_controls(values: Mapping[str, pd.DataFrame], plates: Sequence[JoinedPlate]) -> pd.DataFrame:
+def spikes_of(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """Name of each sample that is a spike, by sample_id."""
+    samples = tables["cytokines/samples"].dropna(subset="spike")
+    return {str(sample): str(name) for sample, name in zip(samples["sample_id"], samples["spike"], strict=True)}
+
+
+def with_spikes(values: pd.DataFrame, spikes: Mapping[str, str]) -> pd.DataFrame:
+    """Values in which spikes have a role of their own, so that none is taken for a sample."""
+    return values.assign(role=values["role"].mask(values["sample_id"].isin(list(spikes)), "spike"))
+
+
+def plate_controls(
+    values: Mapping[str, pd.DataFrame], plates: Sequence[JoinedPlate], spikes: Mapping[str, str]
+) -> pd.DataFrame:
     """Controls, bridge samples and spikes of all plates, with the kit's range and their place among the plates.
 
     Parameters
@@ -129,13 +142,15 @@ def plate_controls(values: Mapping[str, pd.DataFrame], plates: Sequence[JoinedPl
         From `values.sample_values`, by plate.
     plates
         Joined plates.
+    spikes
+        Name of each spike, by sample_id.
 
     Returns
     -------
-    Columns of the output table ``plate_controls``. z is the distance of the log concentration from the mean of all
+    Columns of the output table ``plate_controls``; spikes of one name and plate also bear their sample_id. z is the distance of the log concentration from the mean of all
     plates in their SD.
     """
-    parts = [_controls(values[str(p.row["plate_id"])], p) for p in plates]
+    parts = [_controls(values[str(p.row["plate_id"])], p, spikes) for p in plates]
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     if table.empty:
         return table
@@ -144,24 +159,26 @@ def plate_controls(values: Mapping[str, pd.DataFrame], plates: Sequence[JoinedPl
     return table.assign(z=(logs - grouped.transform("mean")) / grouped.transform("std"))
 
 
-def _controls(values: pd.DataFrame, plate: JoinedPlate) -> pd.DataFrame:
-    """Controls and bridges of one plate beside what the kit states for them."""
+def _controls(values: pd.DataFrame, plate: JoinedPlate, spikes: Mapping[str, str]) -> pd.DataFrame:
+    """Controls, bridges and spikes of one plate beside what the kit states for them."""
     keys = ["analyte", "sample_id"]
     stated = (
         plate.wells[plate.wells["role"] == "control"].groupby(keys)[["expected", "low_pg_ml", "high_pg_ml"]].first()
     )
-    own = values[values["role"].isin(["control", "bridge"])].merge(stated.reset_index(), on=keys, how="left")
+    own = values[values["role"].isin(["control", "bridge", "spike"])].merge(stated.reset_index(), on=keys, how="left")
     conc, low, high = own["conc_pg_ml"], own["low_pg_ml"], own["high_pg_ml"]
     status = np.select(
         [conc.isna(), low.isna() | high.isna(), (conc >= low) & (conc <= high)],
         ["not_measured", "no_range", "in_range"],
         default="out_of_range",
     )
+    name = own["sample_id"].map(spikes).fillna(own["sample_id"])
+    several = own.assign(name=name).groupby("name")["sample_id"].transform("nunique") > 1
     return own.assign(
         plate_id=plate.row["plate_id"],
         run_day=plate.row["run_day"],
         kit_lot=plate.row["kit_lot"],
-        control=own["sample_id"],
+        control=name.mask(several, name + " (" + own["sample_id"] + ")"),
         expected_pg_ml=own["expected"],
         recovery_pct=100 * conc / own["expected"].where(own["expected"] > 0),
         status=status,

@@ -37,7 +37,7 @@ def sample_values(plate: FittedPlate, rules: Rules) -> pd.DataFrame:
     Parameters
     ----------
     plate
-        Fitted; wells of role sample, bridge, control or spike that are used count.
+        Fitted; wells of role sample, bridge or control that are used count.
     rules
         From study.yaml.
 
