@@ -215,6 +215,63 @@ def test_a_changed_voltage_parts_the_mfi_and_is_said(small: Path) -> None:
     assert "voltages-differ" in {p.code for p in done.problems}
 
 
+# ---- control tubes of a file whose gates were moved
+
+STAINED_FILE, FMO_FILE, MOVED = "B01C01_stained.fcs", "B01C01_fmo.fcs", "5000;"
+
+
+def with_gates(folder: Path, *changed: tuple[str, str]) -> Assayed:
+    """The study with the gate AM changed for files."""
+    gates = folder / "phenotype/gates.csv"
+    kept = gates.read_text(encoding="utf-8").rstrip("\n")
+    rows = [f"P1,AM,{file},CD45+,rectangle,CD169,{edges},Dim stain.,1" for file, edges in changed]
+    gates.write_text("\n".join([kept, *rows]) + "\n", encoding="utf-8")
+    done = assayed(open_study(folder))
+    gates.write_text(kept + "\n", encoding="utf-8")
+    return done
+
+
+def behind(done: Assayed, file: str = STAINED_FILE) -> pd.DataFrame:
+    """Background and threshold of a file's markers."""
+    rows = done.tables["phenotype_markers"]
+    rows = rows[(rows["fcs_file"] == file) & (rows["control_kind"] != "none")].set_index("marker")
+    return rows[["control_file", "n_background", "mfi_background", "rsd_background", "threshold"]]
+
+
+def test_controls_of_a_file_with_a_moved_gate_are_the_same_cells(small: Path) -> None:
+    """CD169 is in the FMO tube: its threshold is what the table gives where it names both files, and no other."""
+    plain, alone = with_gates(small), with_gates(small, (STAINED_FILE, MOVED))
+    both = with_gates(small, (STAINED_FILE, MOVED), (FMO_FILE, MOVED))
+    pd.testing.assert_frame_equal(behind(alone), behind(both))
+    assert (behind(alone)["n_background"] < behind(plain)["n_background"]).all()
+    marked = (
+        alone.tables["phenotype_markers"].set_index("fcs_file")["qc"].fillna("").str.contains("control_gated_alike")
+    )
+    assert set(marked[marked].index) == {STAINED_FILE}
+    log = alone.tables["gate_overrides"].set_index("override_for")
+    assert log.loc[STAINED_FILE, ["n_files", "n_controls"]].tolist() == [1, 2], "both arms' FMO tubes of the donor"
+    others = [f for f in set(plain.tables["phenotype_markers"]["fcs_file"]) if f != STAINED_FILE]
+    for file in others:
+        pd.testing.assert_frame_equal(behind(alone, file), behind(plain, file))
+    of_control = [d.tables["phenotype_populations"].query("fcs_file == @FMO_FILE") for d in (plain, alone)]
+    pd.testing.assert_frame_equal(*of_control)
+
+
+def test_a_control_with_a_gate_of_its_own_or_another_voltage_keeps_its_gate(small: Path) -> None:
+    plain = with_gates(small)
+    kept = with_gates(small, (STAINED_FILE, MOVED), (FMO_FILE, "700;"))
+    pd.testing.assert_frame_equal(behind(kept), behind(plain))
+    fmo = small / "phenotype/fcs" / FMO_FILE
+    channel = next(i for i, m in enumerate(["", "", "", *MARKERS], 1) if m and m.name == "CD169")
+    changed = fmo.read_bytes().replace(f"$P{channel}V|500|".encode(), f"$P{channel}V|510|".encode())
+    assert changed != fmo.read_bytes()
+    fmo.write_bytes(changed)
+    apart = with_gates(small, (STAINED_FILE, MOVED))
+    columns = ["n_background", "mfi_background", "threshold"]
+    same = behind(apart).index.difference(["CD169"])
+    pd.testing.assert_frame_equal(behind(apart).loc[same, columns], behind(plain).loc[same, columns])
+
+
 def test_no_flow_cytometry_gives_empty_tables(small_study: Path) -> None:
     done = assayed(open_study(small_study))
     assert done.wells.empty and done.measured == {} and set(done.tables) == set(TABLES)

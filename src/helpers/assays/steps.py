@@ -169,7 +169,7 @@ def _kits(grouped: Any) -> np.ndarray:
     ['P1 455 V + P1 555 V', 'P1 455 V']
     """
     column = grouped["comparability"]
-    out = column.first().to_numpy(dtype=object)
+    out: np.ndarray = column.first().to_numpy(dtype=object)
     for group in np.flatnonzero(column.nunique().to_numpy() > 1):
         own = grouped.obj["comparability"][grouped.ngroup() == group].dropna()
         out[group] = _AND.join(sorted({kit for text in own for kit in str(text).split(_AND) if kit}))

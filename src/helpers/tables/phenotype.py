@@ -168,6 +168,7 @@ def overrides_view(changed: pd.DataFrame) -> TableView:
         "population": "Population",
         "override_for": "Changed for",
         "n_files": "Files",
+        "n_controls": "Control tubes\ngated alike",
         "edges": "Edges",
         "edges_of_all": "Edges of all",
         "reason": "Reason",

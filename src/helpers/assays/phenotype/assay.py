@@ -12,12 +12,13 @@ import pandas as pd
 
 from helpers.assays.cytokines.assay import typed
 from helpers.assays.phenotype import audits
-from helpers.assays.phenotype.gate_choice import AUTOMATIC, read_gates
+from helpers.assays.phenotype.following import following
+from helpers.assays.phenotype.gate_choice import AUTOMATIC, Gates, read_gates
 from helpers.assays.phenotype.gating import overrides
 from helpers.assays.phenotype.markers import arms_differ, backgrounds, controls, marker_rows, near_full, quadrant_rows
 from helpers.assays.phenotype.measure import Measured
 from helpers.assays.phenotype.samples import Tube, file_path, panel_markers, tubes
-from helpers.assays.phenotype.tasks import condensed, measure_all, tasks_of
+from helpers.assays.phenotype.tasks import Task, condensed, measure_all, tasks_of
 from helpers.assays.steps import Assayed
 from helpers.core.problems import Problem, Refused
 from helpers.readers.fcs import read_fcs_header
@@ -67,30 +68,54 @@ def phenotype(
     problems += said
     measured, said = measure_all(folder, tasks)
     problems += said
-    behind = {}
     stained = [t for t in everyone if t.role == "stained"]
-    there = controls((t for t in blanks if t.role != "isotype"), measured)
+    usable = [t for t in blanks if t.role != "isotype"]
+    alike, said = _gated_alike(folder, stained, tasks, measured, panels, gates)
+    problems += said
+    behind = {}
+    everywhere = controls(usable, measured)
     for tube in stained:
-        volts = _voltages(folder, tube)
-        panel = panels.get(tube.panel_id, ())
-        behind[tube.fcs_file] = backgrounds(tube, panel, volts, there, minimums["events_statistic"])
+        own = alike.get(tube.fcs_file)
+        there = controls(usable, {**measured, **own}) if own else everywhere
+        panel, volts = panels.get(tube.panel_id, ()), _voltages(folder, tube)
+        behind[tube.fcs_file] = backgrounds(tube, panel, volts, there, minimums["events_statistic"], set(own or ()))
     thresholds = {
         file: tuple((m, b.threshold) for m, b in found.items() if b.kind != "none") for file, found in behind.items()
     }
     more, said = tasks_of(stained, panels, gates, thresholds)
     problems += said
-    own, said = measure_all(folder, more)
+    found, said = measure_all(folder, more)
     problems += said
-    measured |= own
+    measured |= found
     sources = {t.fcs_file: (r.gate_set, source) for t, r, _, source in [*tasks, *more]}
     out = _tables(everyone, stained, measured, behind, sources, panels, tables, config)
-    out["gate_overrides"] = overrides(gates.sets, _files_of_donors(everyone))
+    followers = {file: len(own) for file, own in alike.items()}
+    out["gate_overrides"] = overrides(gates.sets, _files_of_donors(everyone), followers)
     problems += _remarks(stained, out, sources)
     cultures = {t.culture_id for t in stained if t.fcs_file in measured and t.culture_id}
     wells = readout_wells(out, {t.fcs_file: t for t in stained}, minimums["events_percentage"], config)
     return Assayed(
         ASSAY, wells, {ASSAY: cultures}, {name: typed(out[name], name) for name in TABLES}, tuple(condensed(problems))
     )
+
+
+def _gated_alike(
+    folder: Path,
+    stained: Sequence[Tube],
+    blanks: Sequence[Task],
+    measured: Mapping[str, Measured],
+    panels: Mapping[str, tuple[tuple[str, str], ...]],
+    gates: Gates,
+) -> tuple[dict[str, dict[str, Measured]], list[Problem]]:
+    """Control tubes measured through the gates of a stained file that has some of its own, by that file."""
+    out: dict[str, dict[str, Measured]] = {}
+    problems: list[Problem] = []
+    named = {r.override_for for rows in gates.sets.values() for r in rows}
+    for task in tasks_of([t for t in stained if t.fcs_file in named], panels, gates, {})[0]:
+        again = following(task, _voltages(folder, task[0]), blanks, measured)
+        out[task[0].fcs_file], said = measure_all(folder, again)
+        problems += said
+    return out, problems
 
 
 def _voltages(folder: Path, tube: Tube) -> dict[str, float]:
