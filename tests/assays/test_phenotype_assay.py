@@ -20,6 +20,7 @@ from helpers.core.schemas import output_tables
 from helpers.simulate import write_demo
 from helpers.simulate.phenotype import CLOGGED, FEW_EVENTS, LONE_ARM, MARKERS, NO_TUBE, OTHER_SCATTER, OWN_GATE
 from helpers.study.opening import Study, open_study
+from helpers.tables.phenotype import markers_view
 
 
 def assayed(study: Study) -> Assayed:
@@ -213,6 +214,56 @@ def test_a_changed_voltage_parts_the_mfi_and_is_said(small: Path) -> None:
     wells = done.wells[done.wells["readout"] == "AM|CD206|delta_mfi"]
     assert set(wells["comparability"]) == {"P1 PE-A 455 V", "P1 PE-A 555 V"}
     assert "voltages-differ" in {p.code for p in done.problems}
+
+
+# ---- cells stained ex vivo
+
+
+def ex_vivo(folder: Path, culture: str, specimen: str) -> None:
+    """The tubes of one culture as tubes of its specimen, or of another culture."""
+    path = folder / "phenotype/samples.csv"
+    heading, *lines = path.read_text(encoding="utf-8").splitlines()
+    cells = [line.split(",", 2) for line in lines]
+    owners = {"B01C01": f"{culture},{specimen}"}
+    rows = [f"{file},{owners.get(own, own + ',')},{rest}" for file, own, rest in cells]
+    path.write_text(
+        "\n".join([heading.replace("culture_id,", "culture_id,specimen_id,"), *rows]) + "\n", encoding="utf-8"
+    )
+
+
+def test_cells_of_no_culture_are_measured_and_shown_and_compared_with_nothing(small: Path) -> None:
+    plain = assayed(open_study(small)).tables["phenotype_markers"].query("fcs_file == @STAINED_FILE")
+    ex_vivo(small, "", "S01A")
+    study = open_study(small)
+    done = assayed(study)
+    own = done.tables["phenotype_markers"].query("fcs_file == @STAINED_FILE")
+    assert (
+        own["delta_mfi"].dropna().tolist() == plain["delta_mfi"].dropna().tolist() and (own["culture_id"] == "").all()
+    )
+    assert "ex vivo" in set(markers_view(own, done.tables["phenotype_populations"], study.config).frame["condition"])
+    assert "B01C01" not in set(done.wells["culture_id"])
+    assert done.wells["culture_id"].ne("").all()
+    (problem,) = [p for p in study.problems if p.code == "no-culture"]
+    assert (problem.row, problem.column, problem.found) == (2, "culture_id", STAINED_FILE)
+    assert problem.message.startswith("1 stained files") and "day0" in problem.fix
+
+
+def test_a_culture_of_no_hours_in_a_condition_of_the_role_day0_makes_them_readouts(small: Path) -> None:
+    yaml = small / "study.yaml"
+    text = yaml.read_text(encoding="utf-8")
+    first = "  - {code: am, label: AM alone"
+    assert first in text
+    yaml.write_text(text.replace(first, "  - {code: fresh, label: Ex vivo, cells: am, role: day0}\n" + first), "utf-8")
+    cultures = small / "cultures.csv"
+    lines = cultures.read_text(encoding="utf-8").splitlines()
+    row = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
+    row |= {"culture_id": "EX01", "condition": "fresh", "timepoint_h": "0", "well": "H12"}
+    cultures.write_text("\n".join([*lines, ",".join(row.values())]) + "\n", encoding="utf-8")
+    ex_vivo(small, "EX01", "")
+    study = open_study(small)
+    found, _ = steps.readouts(assayed(study).wells, steps.usable_cultures(study.tables, {"D01"}, set(), "phenotype"))
+    fresh = found[(found["condition"] == "fresh") & (found["readout"] == "AM|CD206|delta_mfi")]
+    assert fresh[["donor_id", "timepoint_h"]].to_numpy().tolist() == [["D01", 0.0]] and fresh["value"].gt(0).all()
 
 
 # ---- control tubes of a file whose gates were moved

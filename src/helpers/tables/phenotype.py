@@ -71,7 +71,7 @@ def markers_view(markers: pd.DataFrame, populations: pd.DataFrame, config: Confi
     ).reset_index()
     rows["pct_positive"] = rows["pct_positive"].astype("float64")
     rows["told"] = np.where(rows.pop("mfi_only"), "MFI", "MFI and %")
-    rows["group"], rows["condition"] = rows["group"].map(labels), rows["condition"].map(labels)
+    rows["group"], rows["condition"] = rows["group"].map(labels), rows["condition"].map(labels).fillna("ex vivo")
     notes = (
         "Medians over files. ΔMFI: median of the population less that of its control. Stain index: ΔMFI over twice the control's robust SD.",
         "Within noise: files whose ΔMFI is no larger than its own noise; they enter as bounds.",

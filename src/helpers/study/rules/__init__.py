@@ -26,6 +26,7 @@ RULES: tuple[Rule, ...] = (
     assays.counts,
     assays.limits,
     assays.instrument_files,
+    assays.cells_without_culture,
     assays.layout_logic,
     assays.deviation_targets,
 )

@@ -129,6 +129,25 @@ def instrument_files(tables: Tables, config: Config, folder: Folder) -> Iterator
             )
 
 
+def cells_without_culture(tables: Tables, config: Config, folder: Folder) -> Iterator[Problem]:
+    """Stained files of no culture, said once: a readout is of a condition and a time, and a culture has them."""
+    table = tables["phenotype/samples"]
+    stained = [
+        i for i, one in enumerate(records(table.frame)) if one.tube_role == "stained" and pd.isna(one.culture_id)
+    ]
+    if stained:
+        first = table.frame.iloc[stained[0]]
+        yield Problem(
+            "warning",
+            "no-culture",
+            f"{len(stained)} stained files belong to no culture: they stand in the phenotype tables, and no comparison has them.",
+            "To compare cells stained ex vivo, give each specimen a culture of 0 hours in a condition of the role day0.",
+            found=privacy.alias(str(first["fcs_file"])),
+            expected="a culture_id",
+            **table.at(stained[0], "culture_id"),
+        )
+
+
 def layout_logic(tables: Tables, config: Config, folder: Folder) -> Iterator[Problem]:
     """Samples in a layout are known; a well set aside has a reason."""
     table = tables["cytokines/layout"]
