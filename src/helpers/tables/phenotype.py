@@ -161,6 +161,36 @@ _ACQUIRED = {
 }
 
 
+def beads_view(lines: pd.DataFrame) -> TableView:
+    """Lines of the calibration beads, and which are used.
+
+    Parameters
+    ----------
+    lines
+        The output table ``bead_calibration``.
+    """
+    labels = {
+        "run_id": "Run",
+        "channel": "Detector",
+        "marker": "Marker",
+        "unit": "Unit",
+        "voltage": "Voltage\nV",
+        "n_peaks": "Peaks",
+        "slope": "Slope",
+        "units_per_mfi": "Units per MFI",
+        "largest_deviation_pct": "Largest deviation\n%",
+        "status": "Status",
+        "used": "Used",
+    }
+    note = (
+        "A marker's ΔMFI is given in the beads' units where every stained file with it has a line at its voltage; then it can be compared over voltages and panels."
+        if len(lines)
+        else "The study gives no calibration beads (phenotype/beads): MFI are compared only within one panel and detector voltage."
+    )
+    rows = lines[list(labels)].assign(status=lines["status"].str.replace("_", " "))
+    return show_table(rows, "Calibration beads.", (note,), labels, "tables/bead_calibration.csv")
+
+
 def overrides_view(changed: pd.DataFrame) -> TableView:
     """Gates that were changed for one donor or file, with the reason."""
     labels = {

@@ -27,6 +27,8 @@ RULES: tuple[Rule, ...] = (
     assays.limits,
     assays.instrument_files,
     assays.cells_without_culture,
+    assays.bead_runs,
+    assays.bead_peaks,
     assays.layout_logic,
     assays.deviation_targets,
 )
