@@ -534,6 +534,12 @@ def test_counts_give_the_indices_and_keep_k_of_n(run: Callable[..., Assayed]) ->
     assert found.wells.loc[found.wells["readout"] != "bead|pct_phagocytic", "k"].isna().all()
 
 
+def test_efferocytosis_is_named_by_its_target(run: Callable[..., Assayed]) -> None:
+    found = run([counted("U1", "C01", 200, 50, target="apoptotic")])
+    names = dict(zip(found.wells["readout"], found.wells["lower"], strict=True))
+    assert names["apoptotic|pct_phagocytic"] == 25.0
+
+
 def test_none_of_n_is_a_bound_and_not_zero(run: Callable[..., Assayed]) -> None:
     found = run([counted("U1", "C01", 200, 0), counted("U2", "C02", 200, 200)])
     wells = found.wells[found.wells["readout"] == "bead|pct_phagocytic"].set_index("culture_id")

@@ -13,12 +13,14 @@ from helpers.assays import steps
 from helpers.assays.phenotype import measure as measuring
 from helpers.assays.phenotype.alone import gate_files
 from helpers.assays.phenotype.assay import TABLES, phenotype
+from helpers.assays.phenotype.audits import instrument_drift
+from helpers.assays.phenotype.pictures import gating_steps
 from helpers.assays.phenotype.tasks import condensed
 from helpers.assays.steps import Assayed
 from helpers.core.problems import Problem, Refused
 from helpers.core.schemas import output_tables
 from helpers.simulate import write_demo
-from helpers.simulate.phenotype import CLOGGED, FEW_EVENTS, LONE_ARM, MARKERS, NO_TUBE, OTHER_SCATTER, OWN_GATE
+from helpers.simulate.phenotype import CLOGGED, FEW_EVENTS, LONE_ARM, MARKERS, NO_TUBE, OTHER_SCATTER, OWN_GATE, RUNS
 from helpers.study.opening import Study, open_study
 from helpers.tables.phenotype import markers_view
 
@@ -58,7 +60,8 @@ def test_every_table_has_the_columns_of_its_schema_and_rows(done: Assayed) -> No
     assert set(done.tables) == set(TABLES)
     for name, table in done.tables.items():
         schema = output_tables()[name]
-        assert list(table.columns) == schema.columns and len(table), name
+        assert list(table.columns) == schema.columns, name
+        assert len(table) or name == "bead_calibration", "the demo has no calibration beads"
         if schema.descriptor.get("primaryKey"):
             assert not table.duplicated(schema.descriptor["primaryKey"]).any(), name
 
@@ -214,6 +217,86 @@ def test_a_changed_voltage_parts_the_mfi_and_is_said(small: Path) -> None:
     wells = done.wells[done.wells["readout"] == "AM|CD206|delta_mfi"]
     assert set(wells["comparability"]) == {"P1 PE-A 455 V", "P1 PE-A 555 V"}
     assert "voltages-differ" in {p.code for p in done.problems}
+
+
+# ---- audits over runs, versions of panels and gates, the scale of values
+
+
+def backgrounds_of(shift: float, donors: int, seed: int) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Two detectors over four runs; the third run is brighter on the first of them. Groups differ by a doubling."""
+    rng, rows, runs = np.random.default_rng(seed), [], {}
+    for run in range(4):
+        for i in range(donors):
+            donor, group = f"D{run}{i}", ("apap", "control")[i % 2]
+            own = rng.normal(0, 0.2)
+            for channel in ("PE-A", "FITC-A"):
+                moved = shift if (run, channel) == (2, "PE-A") else 0.0
+                light = 400 * 2 ** (own + (group == "apap") + moved + rng.normal(0, 0.1))
+                rows.append(
+                    (donor + ".fcs", donor, group, "am", "P1", "unstained", channel, channel[:-2], light, 450.0)
+                )
+            runs[donor + ".fcs"] = f"P1 day {run}"
+    columns = ["fcs_file", "donor_id", "group", "condition", "panel_id", "tube_role", "channel", "marker"]
+    return pd.DataFrame(rows, columns=[*columns, "mfi_median", "voltage"]), runs
+
+
+@pytest.mark.parametrize("shift", [1.5, -1.5])
+def test_a_run_at_another_gain_is_found_on_its_detector_alone(shift: float) -> None:
+    found = instrument_drift(*backgrounds_of(shift, 8, 1))
+    marked = found[found["drifts"]]
+    assert marked[["channel", "run_id"]].to_numpy().tolist() == [["PE-A", "P1 day 2"]]
+    assert marked["shift_log2"].iloc[0] == pytest.approx(shift, abs=0.3) and (found["n_donors"] == 8).all()
+
+
+def test_runs_that_are_alike_are_seldom_marked() -> None:
+    marks = [instrument_drift(*backgrounds_of(0.0, 6, seed))["drifts"].mean() for seed in range(40)]
+    assert np.mean(marks) < 0.01
+
+
+def test_the_demo_has_no_drift_of_the_instrument(done: Assayed) -> None:
+    drift = done.tables["instrument_drift"]
+    assert drift["run_id"].nunique() == RUNS and not drift["drifts"].any()
+
+
+def test_the_checklist_states_the_scale_of_the_values(done: Assayed) -> None:
+    items = done.tables["miflowcyt"].set_index("item")["value"]
+    assert all(word in items["4.3"] for word in ("$PnE", "$PnG", "$TIMESTEP", "logicle"))
+
+
+def test_panels_and_gate_sets_may_change_within_a_study(small: Path) -> None:
+    """The first batch on a panel and gate set of its own, at version 2; the rest of the study is as before."""
+    plain = assayed(open_study(small))
+    for name, marks in (("samples", ("B01",)), ("panels", ("P1",)), ("gates", ("P1",))):
+        path = small / f"phenotype/{name}.csv"
+        heading, *lines = path.read_text(encoding="utf-8").splitlines()
+        own = [line for line in lines if line.startswith(marks)]
+        if name == "samples":
+            lines = [line.replace(",P1,", ",P2,") if line in own else line for line in lines]
+        else:
+            lines += [line.replace("P1,", "P2,", 1) for line in own]
+        if name == "gates":
+            lines = [line[:-1] + "2" if line.startswith("P2,") else line.replace("700;", "710;") for line in lines]
+        path.write_text("\n".join([heading, *lines]) + "\n", encoding="utf-8")
+    table = assayed(open_study(small)).tables["phenotype_populations"]
+    first = table["fcs_file"].str.startswith("B01")
+    for own, gate_set, version in ((first, "P2", "2"), (~first, "P1", "1")):
+        assert set(table.loc[own, "gate_set"]) == {gate_set}
+        assert set(table.loc[own & (table["population"] != ""), "gate_version"]) == {version}
+    before = plain.tables["phenotype_populations"]
+    columns = ["fcs_file", "population", "n_events"]
+    pd.testing.assert_frame_equal(
+        table.loc[first, columns].reset_index(drop=True),
+        before.loc[before["fcs_file"].str.startswith("B01"), columns].reset_index(drop=True),
+    )
+
+
+def test_an_automatic_gate_is_drawn_for_review(small: Path) -> None:
+    (small / "phenotype/gates.csv").unlink()
+    study = open_study(small)
+    file = sorted((small / "phenotype/fcs").glob("*_stained.fcs"))[0].name
+    steps_drawn = gating_steps(study.folder, study.tables, file, {})
+    assert [s.population for s in steps_drawn] == ["Cells", "Singlets", "Live", "CD45+", "AM"]
+    assert all(0 < s.n_events <= s.n_parent for s in steps_drawn)
 
 
 # ---- cells stained ex vivo

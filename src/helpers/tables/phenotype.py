@@ -161,6 +161,29 @@ _ACQUIRED = {
 }
 
 
+def drift_view(drift: pd.DataFrame) -> TableView:
+    """Runs whose background on a detector lies apart from the other runs'.
+
+    Parameters
+    ----------
+    drift
+        The output table ``instrument_drift``.
+    """
+    labels = {
+        "run_id": "Run",
+        "channel": "Detector",
+        "marker": "Marker",
+        "n_donors": "Donors",
+        "shift_log2": "Shift\nlog2 units",
+    }
+    rows = drift[drift["drifts"].fillna(False).astype(bool)][list(labels)]
+    note = (
+        f"{drift['run_id'].nunique()} runs were compared, group, condition, kind of tube and voltage allowed for. "
+        "Runs hold other donors: beads tell their light from the instrument's."
+    )
+    return show_table(rows, "Runs with another background.", (note,), labels, "tables/instrument_drift.csv")
+
+
 def beads_view(lines: pd.DataFrame) -> TableView:
     """Lines of the calibration beads, and which are used.
 

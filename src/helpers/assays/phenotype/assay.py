@@ -17,7 +17,7 @@ from helpers.assays.phenotype.following import following
 from helpers.assays.phenotype.gate_choice import AUTOMATIC, Gates, read_gates
 from helpers.assays.phenotype.gating import overrides
 from helpers.assays.phenotype.markers import arms_differ, backgrounds, controls, marker_rows, near_full, quadrant_rows
-from helpers.assays.phenotype.measure import Measured
+from helpers.assays.phenotype.measure import Measured, Recipe
 from helpers.assays.phenotype.samples import Tube, file_path, panel_markers, tubes
 from helpers.assays.phenotype.tasks import Task, condensed, measure_all, tasks_of
 from helpers.assays.steps import Assayed
@@ -35,6 +35,7 @@ TABLES = (
     "autofluorescence",
     "autofluorescence_gap",
     "detector_voltages",
+    "instrument_drift",
     "bead_calibration",
     "acquisition",
     "miflowcyt",
@@ -89,7 +90,7 @@ def phenotype(
     found, said = measure_all(folder, more)
     problems += said
     measured |= found
-    sources = {t.fcs_file: (r.gate_set, source) for t, r, _, source in [*tasks, *more]}
+    sources = {t.fcs_file: (r, source) for t, r, _, source in [*tasks, *more]}
     out = _tables(everyone, stained, measured, behind, sources, panels, tables, config)
     stained_of = {t.fcs_file: t for t in stained}
     lines = bead_lines(tables["phenotype/beads"], panels)
@@ -145,7 +146,7 @@ def _tables(
     stained: Sequence[Tube],
     measured: Mapping[str, Measured],
     behind: Mapping[str, Mapping[str, Any]],
-    sources: Mapping[str, tuple[str, str]],
+    sources: Mapping[str, tuple[Recipe, str]],
     panels: Mapping[str, tuple[tuple[str, str], ...]],
     tables: Mapping[str, pd.DataFrame],
     config: Config,
@@ -173,22 +174,26 @@ def _tables(
         "autofluorescence": background,
         "autofluorescence_gap": gap,
         "detector_voltages": audits.voltages(there, measured, {p: dict(own) for p, own in panels.items()}),
+        "instrument_drift": audits.instrument_drift(background, {t.fcs_file: t.run for t in everyone}),
         "acquisition": audits.acquired(there, measured),
         "miflowcyt": audits.miflowcyt(there, measured, tables),
     }
 
 
-def population_table(tube: Tube, one: Measured, gate_set: str, source: str) -> pd.DataFrame:
+def population_table(tube: Tube, one: Measured, recipe: Recipe, source: str) -> pd.DataFrame:
     """Rows of ``phenotype_populations`` of one file, beginning with all its events.
 
     Parameters
     ----------
     tube, one
         The tube and what it gave.
-    gate_set, source
-        Name of the gates and where they come from.
+    recipe, source
+        Its gates, and where they come from.
     """
-    return one.populations.assign(**audits.facts(tube), gate_set=gate_set, gates_from=source, source="exact")
+    versions = {row.population: row.version for row in recipe.rows}
+    own = one.populations["population"].str.split("/").str[-1].map(versions).fillna("")
+    gates = {"gate_set": recipe.gate_set, "gate_version": own, "gates_from": source}
+    return one.populations.assign(**audits.facts(tube), **gates, source="exact")
 
 
 def _marked(
@@ -224,7 +229,7 @@ def _marked(
 
 
 def _remarks(
-    stained: Sequence[Tube], out: Mapping[str, pd.DataFrame], sources: Mapping[str, tuple[str, str]]
+    stained: Sequence[Tube], out: Mapping[str, pd.DataFrame], sources: Mapping[str, tuple[Recipe, str]]
 ) -> list[Problem]:
     """What must be said once for the study: automatic gates, lone isotypes, controls that differ, changed voltages."""
     problems: list[Problem] = []
@@ -232,7 +237,7 @@ def _remarks(
     def warn(code: str, message: str, fix: str, found: str) -> None:
         problems.append(Problem("warning", code, message, fix, file="phenotype/samples", found=found))
 
-    proposed = [t.fcs_file for t in stained if sources.get(t.fcs_file, ("", ""))[1] == AUTOMATIC]
+    proposed = [t.fcs_file for t in stained if t.fcs_file in sources and sources[t.fcs_file][1] == AUTOMATIC]
     if proposed:
         message = "No gates were given: an automatic starting gate was used, file by file."
         fix = "Look at its plots, then write the gates into phenotype/gates or put a gate file beside the FCS files."
