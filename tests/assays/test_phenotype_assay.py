@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from helpers.assays import steps
 from helpers.assays.phenotype import measure as measuring
@@ -17,6 +18,7 @@ from helpers.assays.phenotype.audits import instrument_drift
 from helpers.assays.phenotype.pictures import gating_steps
 from helpers.assays.phenotype.tasks import condensed
 from helpers.assays.steps import Assayed
+from helpers.cli import app
 from helpers.core.problems import Problem, Refused
 from helpers.core.schemas import output_tables
 from helpers.simulate import write_demo
@@ -406,6 +408,24 @@ def test_a_control_with_a_gate_of_its_own_or_another_voltage_keeps_its_gate(smal
     pd.testing.assert_frame_equal(behind(apart).loc[same, columns], behind(plain).loc[same, columns])
 
 
+def test_a_quantile_that_a_file_changes_is_taken_of_its_control(small: Path) -> None:
+    """CD206+ is cut at the 99 % quantile of the control, for one file at its median: half of the control lies above."""
+    gates = small / "phenotype/gates.csv"
+    heading, *rows = gates.read_text(encoding="utf-8").splitlines()
+    rows = [f"{row.rsplit(',', 2)[0]},,{','.join(row.rsplit(',', 2)[1:])}" for row in rows]
+    rows += ["P1,CD206+,,AM,threshold,CD206,,control 99,,1"]
+    changed = [*rows, f"P1,CD206+,{STAINED_FILE},AM,threshold,CD206,,control 50,Bright by themselves.,1"]
+    found = []
+    for lines in (rows, changed):
+        gates.write_text("\n".join([heading.replace(",reason", ",rule,reason"), *lines]) + "\n", encoding="utf-8")
+        found.append(behind(assayed(open_study(small))).loc["CD206"])
+    assert (
+        found[1]["threshold"] == pytest.approx(found[1]["mfi_background"])
+        and found[0]["threshold"] > found[1]["threshold"]
+    )
+    assert found[0]["mfi_background"] == found[1]["mfi_background"], "the same cells"
+
+
 def test_no_flow_cytometry_gives_empty_tables(small_study: Path) -> None:
     done = assayed(open_study(small_study))
     assert done.wells.empty and done.measured == {} and set(done.tables) == set(TABLES)
@@ -475,3 +495,21 @@ def test_files_alone_that_cannot_be_used_are_refused_with_a_sentence(demo: Path,
     tables, problems = gate_files([tmp_path / "no.fcs", good], demo / "phenotype/gates.csv")
     assert set(tables["phenotype_populations"]["fcs_file"]) == {good.name}
     assert [p.code for p in problems if p.severity == "quarantine"] == ["not-fcs"]
+
+
+def test_the_command_writes_both_tables_and_tells_a_damaged_file_by_its_exit_code(
+    reference_data: Path, tmp_path: Path
+) -> None:
+    folder = reference_data / "flow/flowkit/simple_diamond_example"
+    fcs, gates = next(folder.rglob("*.fcs")), folder / "simple_diamond_example_quad_gate.wsp"
+    (tmp_path / "cut.fcs").write_bytes(fcs.read_bytes()[:900])
+    words = ["gate", str(fcs), "--gates", str(gates), "--out", str(tmp_path / "out")]
+    whole = CliRunner().invoke(app, words)
+    assert whole.exit_code == 0, whole.output
+    populations = pd.read_csv(tmp_path / "out/phenotype_populations.csv")
+    assert populations["n_events"].tolist() == populations["flowjo_n_events"].tolist() == [49671, 50596, 50330, 49403]
+    assert set(pd.read_csv(tmp_path / "out/phenotype_markers.csv")["marker"]) == {"channel_A", "channel_B"}
+    partly = CliRunner().invoke(app, [*words[:2], str(tmp_path / "cut.fcs"), *words[2:]])
+    assert partly.exit_code == 3 and "cut.fcs" in partly.output and "Traceback" not in partly.output
+    nothing = CliRunner().invoke(app, ["gate", str(tmp_path / "cut.fcs"), *words[2:]])
+    assert nothing.exit_code == 1 and "Traceback" not in nothing.output

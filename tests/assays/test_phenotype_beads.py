@@ -11,15 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.analysis import Analysis
+from helpers.assays import steps
 from helpers.assays.phenotype.assay import phenotype
 from helpers.assays.phenotype.beads import line_of
+from helpers.assays.phenotype.tasks import look_into
 from helpers.assays.steps import Assayed
 from helpers.core.problems import Problem, Refused
+from helpers.core.schemas import output_tables
 from helpers.readers.fcs import read_fcs
 from helpers.simulate import phenotype as simulated
 from helpers.simulate import write_demo
 from helpers.stats.slices import NotEstimable, same_kit
 from helpers.study.opening import check_study, open_study
+from helpers.tables.wells import wells_behind
 
 PEAKS = ((1, 40.0, 0), (2, 140.0, 1_500), (3, 340.0, 4_500), (4, 1_040.0, 15_000), (5, 4_040.0, 60_000))
 """Number, median and assigned value at the usual voltage: 15 units an MFI over a blank at 40."""
@@ -171,6 +176,12 @@ def test_beads_undo_a_change_of_voltage_and_make_mfi_comparable(folder: Path, mo
     assert factors.agg(["min", "max"]).loc["B01"].tolist() == pytest.approx([1.5, 1.5])
     assert factors.min().drop("B01").to_list() == pytest.approx([15.0])
     assert own.loc["CD163", "units_per_mfi"].isna().all(), "no beads, no change"
+    study = open_study(folder)
+    readouts, _ = steps.readouts(done.wells, steps.usable_cultures(study.tables, {"D01"}, set(), "phenotype"))
+    none = pd.DataFrame(columns=output_tables()["exclusions"].columns)
+    shown = wells_behind(Analysis(study, done.tables | {"exclusions": none}), readouts[readouts["readout"] == READOUT])
+    assert len(shown) and set(shown["unit"]) == {"MESF"}
+    assert set(shown["value"].round(6)) <= set(found["lower"].round(6)), "what a readout shows behind it is in its unit"
     unchanged = done.wells["readout"] == "AM|CD163|delta_mfi"
     assert set(done.wells.loc[unchanged, "unit"]) == {"MFI"}
 
@@ -242,6 +253,8 @@ def test_a_line_that_does_not_hold_is_named_with_its_peak(folder: Path) -> None:
     problem = next(p for p in done.problems if p.code == "beads-not-linear")
     assert "PE-A" in problem.found and "peak 5" in problem.found and "0.9 to 1.1" in problem.expected
     assert set(done.tables["bead_calibration"]["status"]) == {"not_linear"}
+    study = open_study(folder)
+    assert "beads-not-linear" in {p.code for p in look_into(study.folder, study.tables, set())}, "the check says it too"
 
 
 def test_two_units_are_not_one_scale(folder: Path) -> None:

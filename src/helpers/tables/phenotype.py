@@ -227,8 +227,12 @@ def overrides_view(changed: pd.DataFrame) -> TableView:
         "reason": "Reason",
         "version": "Version",
     }
+    note = (
+        "A gate changed for a donor holds for their control tubes too, which are among the files. One changed for a file "
+        "holds, for that file alone, for its donor's control tubes: background and threshold are then of the same cells."
+    )
     spaced = {c: changed[c].str.replace(";", "; ") for c in ("edges", "edges_of_all")}  # a line may break there
-    return show_table(changed.assign(**spaced), "Changed gates.", (), labels, "tables/gate_overrides.csv")
+    return show_table(changed.assign(**spaced), "Changed gates.", (note,), labels, "tables/gate_overrides.csv")
 
 
 def flowjo_view(populations: pd.DataFrame) -> TableView:
