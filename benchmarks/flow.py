@@ -6,10 +6,15 @@ Both sides give the same numbers, which is checked: events in five rectangular g
 compensated median of every channel in each gate. FlowKit is taken twice: by its gating strategy, as its manual
 does it, and at its leanest (sample compensated and transformed, edges compared by hand). Peak memory is taken by
 a process of its own for each.
+
+With ``--study COUNT`` before the files: a study's worth of files, COUNT of 50,000 events (and a quarter and a half as
+many), each measured as the phenotype assay measures them, on two cores, with an empty cache. Time per file, which must
+not grow with their number, and peak memory of all processes together, which must stay under 1.5 GB.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -26,24 +31,35 @@ import numpy as np
 
 from helpers.assays.flow.compensation import compensate
 from helpers.assays.flow.gates import apply_gates
+from helpers.assays.flow.transforms import linear_edge
+from helpers.assays.phenotype.gating import GateRow, Stain
+from helpers.assays.phenotype.measure import Recipe
+from helpers.assays.phenotype.samples import FOLDER, Tube
+from helpers.assays.phenotype.tasks import Task, measure_all
 from helpers.readers.fcs import read_fcs, read_fcs_header
 from helpers.readers.gate import OWN_MATRIX, Dimension, GateSet, Logicle, Population, Rectangle
 
 EVENTS, TIMES = 300_000, 9
+STUDY_EVENTS, CORES, MOST_MB = 50_000, 2, 1_500
 LOW, HIGH = (0.1, 0.15), (0.8, 0.9)
 GATES = 5
 Result = tuple[list[int], list[list[float]]]
 
 
-def joined(files: list[Path], target: Path) -> None:
-    """One FCS file of `EVENTS` events from several of one panel."""
+def pooled(files: list[Path]) -> tuple[np.ndarray, list[str], dict[str, str]]:
+    """Events of several files of one panel, their channels, and the keywords that are kept."""
     parts = [flowio.FlowData(str(f)) for f in files]
     width = parts[0].channel_count
     events = np.concatenate([np.reshape(np.array(p.events, dtype=np.float32), (-1, width)) for p in parts])
+    return events, parts[0].pnn_labels, {k: parts[0].text[k] for k in ("spill", "timestep")}
+
+
+def joined(files: list[Path], target: Path) -> None:
+    """One FCS file of `EVENTS` events from several of one panel."""
+    events, labels, kept = pooled(files)
     rows = np.resize(np.arange(len(events)), EVENTS)
-    kept = {"spill": parts[0].text["spill"], "timestep": parts[0].text["timestep"]}
     with target.open("wb") as handle:
-        flowio.create_fcs(handle, array("f", events[rows].tobytes()), parts[0].pnn_labels, metadata_dict=kept)
+        flowio.create_fcs(handle, array("f", events[rows].tobytes()), labels, metadata_dict=kept)
 
 
 def pairs(file: Path) -> list[tuple[str, str]]:
@@ -152,11 +168,96 @@ def compare(files: list[Path]) -> None:
             print(f"{name}: {spread(own)} s, {spread(ratios)} times ours, {memory_mb(name, file)} MB more at its peak")
 
 
+# ---- a study's worth of files
+
+
+def write_study(files: list[Path], folder: Path, count: int) -> None:
+    """`count` files of `STUDY_EVENTS` events, each other events of the pool, so that no two have one content."""
+    events, labels, kept = pooled(files)
+    (folder / FOLDER).mkdir(parents=True)
+    for i in range(count):
+        rows = np.random.default_rng(i).integers(0, len(events), STUDY_EVENTS)
+        with (folder / FOLDER / f"{i:03d}.fcs").open("wb") as handle:
+            flowio.create_fcs(handle, array("f", events[rows].tobytes()), labels, metadata_dict=kept)
+
+
+def measured_study(folder: Path, count: int) -> None:
+    """The first `count` files of a study through the assay's own path; prints the seconds that took."""
+    names = [f"{i:03d}.fcs" for i in range(count)]
+    low, high = (tuple(linear_edge(x, Logicle()) for x in edges) for edges in (LOW, HIGH))
+    edges = (low[0], high[0], low[1], high[1])
+    gates = [
+        GateRow(f"gate {i}", "", "rectangle", channels, edges, "", "", "", "")
+        for i, channels in enumerate(pairs(folder / FOLDER / names[0]))
+    ]
+    recipe = Recipe("P1", tuple(gates), "", Stain((), frozenset()))
+    tubes = [Tube(n, "", "", "", "", "", (), "P1", "stained", (), "", "", "") for n in names]
+    tasks: list[Task] = [(tube, recipe, None, "table") for tube in tubes]
+    start = time.perf_counter()
+    found, problems = measure_all(folder, tasks)
+    taken = time.perf_counter() - start
+    assert len(found) == count, problems
+    assert all(len(one.populations) == GATES and one.n_events == STUDY_EVENTS for one in found.values())
+    print(taken)
+
+
+def of_all_processes_mb(pid: int) -> float:
+    """Memory of a process and all that it started; pages that they share count once."""
+    total, left = 0, [pid]
+    while left:
+        one = left.pop()
+        try:
+            rollup = Path(f"/proc/{one}/smaps_rollup").read_text(encoding="ascii").splitlines()
+            total += next(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
+            for task in Path(f"/proc/{one}/task").iterdir():
+                left += [int(child) for child in (task / "children").read_text(encoding="ascii").split()]
+        except (OSError, StopIteration):
+            continue  # it has ended
+    return total / 1024
+
+
+def study_run(folder: Path, count: int) -> tuple[float, float]:
+    """Seconds and peak MB of one run in a process of its own, with an empty cache."""
+    with tempfile.TemporaryDirectory() as cache:
+        own = os.environ | {"APAP_CACHE": cache, "LOKY_MAX_CPU_COUNT": str(CORES)}
+        words = [sys.executable, __file__, "--measure", str(folder), str(count)]
+        running = subprocess.Popen(words, env=own, stdout=subprocess.PIPE, text=True)
+        os.sched_setaffinity(running.pid, sorted(os.sched_getaffinity(0))[:CORES])
+        peak = 0.0
+        while running.poll() is None:
+            peak = max(peak, of_all_processes_mb(running.pid))
+            time.sleep(0.05)
+        said = running.communicate()[0]
+    if running.returncode:
+        sys.exit("A run failed.")
+    return float(said), peak
+
+
+def whole_study(files: list[Path], count: int) -> None:
+    """Print time per file and memory of a quarter, half and all of the files."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_study(files, Path(folder), count)
+        counts = sorted({max(1, count // 4), max(1, count // 2), count})
+        runs = {n: study_run(Path(folder), n) for n in counts}
+    for n, (taken, peak) in runs.items():
+        print(
+            f"{n} files of {STUDY_EVENTS} events: {taken:.1f} s, {1000 * taken / n:.0f} ms a file, {peak:.0f} MB at most"
+        )
+    first, last = counts[0], counts[-1]
+    per_file = (runs[last][0] / last) / (runs[first][0] / first)
+    print(f"cost a file with {last} files over that with {first}: {per_file:.2f}; memory under {MOST_MB} MB: ", end="")
+    print("yes" if max(peak for _, peak in runs.values()) < MOST_MB else "NO")
+
+
 def main() -> None:
-    """Compare the ways; with --memory NAME FILE run one way and print the memory it added."""
+    """Compare the ways, or measure a study's worth of files; other words are for the processes that this starts."""
     warnings.simplefilter("ignore")
     words = sys.argv[1:]
-    if words[:1] == ["--memory"]:
+    if words[:1] == ["--measure"]:
+        measured_study(Path(words[1]), int(words[2]))
+    elif words[:1] == ["--study"] and len(words) > 2:
+        whole_study([Path(w) for w in words[2:]], int(words[1]))
+    elif words[:1] == ["--memory"]:
         before = resident_kb("VmRSS")
         WAYS[words[1]](Path(words[2]))
         print((resident_kb("VmHWM") - before) // 1024)

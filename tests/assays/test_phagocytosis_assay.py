@@ -19,6 +19,7 @@ from helpers.assays.phagocytosis.assay import TABLES, phagocytosis
 from helpers.assays.steps import Assayed
 from helpers.core.problems import Problem, Refused
 from helpers.core.schemas import output_tables
+from helpers.stats.slices import NotEstimable, same_kit
 from helpers.study.opening import check_study, open_study
 
 RNG = np.random.default_rng(11)
@@ -233,10 +234,75 @@ def test_msc_without_light_are_not_accused(run: Callable[..., Assayed]) -> None:
     assert not found.tables["msc_signal"]["raised"].any() and "msc-signal" not in codes(found)
 
 
+# ---- voltages
+
+
+def at_volts(values: np.ndarray, volts: int) -> bytes:
+    """An FCS file whose uptake detector states its voltage."""
+    columns = np.column_stack([np.full(len(values), 100.0), values])
+    out = io.BytesIO()
+    flowio.create_fcs(out, columns.ravel().tolist(), ["FSC-A", "YG-A"], metadata_dict={"$P2V": str(volts)})
+    return out.getvalue()
+
+
+def test_a_control_at_another_voltage_sets_no_threshold_and_both_voltages_are_named(
+    run: Callable[..., Assayed],
+) -> None:
+    files = {name: at_volts(v, 450 if name == "b.fcs" else 500) for name, v in FILES.items()}
+    found = run(FULL, files)
+    one = of(found, "U1")
+    assert (one.threshold_source, one.correction, one.voltage) == ("cold", "in_threshold", 500)
+    assert one.threshold == pytest.approx(np.quantile(as_stored(COLD), 0.99))
+    assert pd.isna(one.threshold_common) and "control_at_other_voltage" in one.qc.split(";")
+    problem = said(found, "voltages-differ")
+    assert (problem.file, problem.found, problem.expected) == ("phagocytosis/raw/b.fcs", "U1b 450 V", "500 V")
+    assert not found.wells["readout"].str.contains("net").any()
+
+
+def test_a_background_partner_at_another_voltage_is_not_subtracted(run: Callable[..., Assayed]) -> None:
+    files = {name: at_volts(v, 450 if name == "c.fcs" else 500) for name, v in FILES.items()}
+    one = of(run(FULL, files), "U1")
+    assert (one.threshold_source, one.correction) == ("no_particle", "none")
+    assert pd.isna(one.net_pct_positive) and pd.isna(one.background_pct)
+
+
+def test_one_voltage_stated_everywhere_or_only_here_and_there_changes_no_number(run: Callable[..., Assayed]) -> None:
+    stated = {name: at_volts(v, 500) if name != "b.fcs" else v for name, v in FILES.items()}
+    found = run(FULL, stated)
+    one = of(found, "U1")
+    assert (one.threshold_source, one.correction) == ("no_particle", "points")
+    assert "voltages-differ" not in codes(found) and "control_at_other_voltage" not in one.qc
+
+
+def test_another_arms_blank_is_lent_at_the_same_voltage_only(run: Callable[..., Assayed]) -> None:
+    rows = [FULL[0], well("U1", "C01", "w.fcs"), well("U2", "C02", "x.fcs")]
+    files = {"b.fcs": at_volts(BLANK, 450), "w.fcs": at_volts(WARM, 450), "x.fcs": at_volts(WARM + 1, 500)}
+    found = run(rows, files)
+    assert of(found, "U1").threshold_source == "no_particle"
+    assert (of(found, "U2").threshold_source, pd.isna(of(found, "U2").pct_positive)) == ("none", True)
+    volts = found.wells.loc[found.wells["readout"] == "bead|imfi", "comparability"]
+    assert volts.tolist() == ["flow YG 450 V"]
+
+
+def test_fluorescence_of_two_voltages_is_not_compared_and_shares_are(run: Callable[..., Assayed]) -> None:
+    rows = [*FULL[:2], blank("U2b", "C02", "b2.fcs"), well("U2", "C02", "w2.fcs")]
+    files = {"b.fcs": at_volts(BLANK, 450), "w.fcs": at_volts(WARM, 450)}
+    files |= {"b2.fcs": at_volts(BLANK + 1, 500), "w2.fcs": at_volts(WARM + 1, 500)}
+    wells = run(rows, files).wells
+    kits = wells.groupby("readout")["comparability"].agg(lambda c: sorted(set(c)))
+    assert kits["bead|imfi"] == ["flow YG 450 V", "flow YG 500 V"]
+    assert kits["bead|pct_phagocytic"] == ["flow YG"], "each has its own control"
+    arms = wells[wells["readout"] == "bead|imfi"]
+    with pytest.raises(NotEstimable, match="different kits or panels"):
+        same_kit(*(part for _, part in arms.groupby("culture_id")))
+
+
 # ---- gates
 
 
-def stained(macrophages: np.ndarray, others: int, markers: Mapping[str, str] | None = None) -> bytes:
+def stained(
+    macrophages: np.ndarray, others: int, markers: Mapping[str, str] | None = None, volts: int | None = None
+) -> bytes:
     """An FCS file whose macrophages carry CD169 on APC-A and whose other cells, bright with uptake, do not."""
     n = len(macrophages)
     rows = np.zeros((n + others, 3))
@@ -246,7 +312,8 @@ def stained(macrophages: np.ndarray, others: int, markers: Mapping[str, str] | N
     names = ("FSC-A", "FITC-A", "APC-A")
     known = {"FITC-A": "YG", "APC-A": "CD169"} | dict(markers or {})
     out = io.BytesIO()
-    flowio.create_fcs(out, rows.ravel().tolist(), list(names), [known.get(n, "") for n in names])
+    stated = {} if volts is None else {"$P3V": str(volts)}
+    flowio.create_fcs(out, rows.ravel().tolist(), list(names), [known.get(n, "") for n in names], stated)
     return out.getvalue()
 
 
@@ -276,7 +343,7 @@ def gated(small_study: Path, run: Callable[..., Assayed]) -> Callable[..., Assay
         gates: str = GATES, markers: Mapping[str, str] | None = None, files: Any = None, **settings: Any
     ) -> Assayed:
         folder = small_study / "phenotype"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         (folder / "gates.csv").write_text(gates, encoding="utf-8")
         (folder / "panels.csv").write_text("panel_id,channel,marker,fluorochrome\nP1,APC-A,CD169,APC\n")
         own = {name: stained(values, 300, markers) for name, values in FILES.items()}
@@ -356,6 +423,23 @@ def test_a_gate_set_that_is_not_there_is_said(gated: Callable[..., Assayed]) -> 
     found = gated(phagocytosis={"gate_set": "P9"})
     (problem,) = [p for p in found.problems if p.code == "gate-set-missing"]
     assert (problem.found, problem.expected) == ("P9", "P1") and of(found, "U1").gates == "none"
+
+
+def test_gates_drawn_at_another_voltage_do_not_choose_macrophages(
+    small_study: Path, gated: Callable[..., Assayed]
+) -> None:
+    """The phenotype's files have CD169 at 500 V; uptake at 500 V is gated by the table, at 450 V it is not."""
+    fcs_folder = small_study / "phenotype/fcs"
+    fcs_folder.mkdir(parents=True)
+    (fcs_folder / "s.fcs").write_bytes(stained(BLANK, 10, volts=500))
+    samples = "fcs_file,culture_id,panel_id,tube_role\ns.fcs,C01,P1,stained\n"
+    (small_study / "phenotype/samples.csv").write_text(samples, encoding="utf-8")
+    files = {"w.fcs": stained(WARM, 300, volts=450), "b.fcs": stained(BLANK, 300, volts=500)}
+    found = gated(files=files)
+    assert (of(found, "U1b").gates, of(found, "U1b").n_cells) == ("gates table P1", 800)
+    assert (of(found, "U1").gates, of(found, "U1").n_cells) == ("none", 1300)
+    (problem,) = [p for p in found.problems if p.code == "not-gated"]
+    assert "APC-A stands at 450 V in this file and at 500 V in the phenotype's." in problem.message
 
 
 # ---- wrong input
@@ -448,6 +532,12 @@ def test_counts_give_the_indices_and_keep_k_of_n(run: Callable[..., Assayed]) ->
     pct = found.wells[found.wells["readout"] == "bead|pct_phagocytic"].iloc[0]
     assert (pct.k, pct.n, pct.scale, pct.assay_minutes) == (50, 200, "logit", 60)
     assert found.wells.loc[found.wells["readout"] != "bead|pct_phagocytic", "k"].isna().all()
+
+
+def test_efferocytosis_is_named_by_its_target(run: Callable[..., Assayed]) -> None:
+    found = run([counted("U1", "C01", 200, 50, target="apoptotic")])
+    names = dict(zip(found.wells["readout"], found.wells["lower"], strict=True))
+    assert names["apoptotic|pct_phagocytic"] == 25.0
 
 
 def test_none_of_n_is_a_bound_and_not_zero(run: Callable[..., Assayed]) -> None:

@@ -121,6 +121,8 @@ def test_views_and_pictures_of_nothing_say_so(small_study: Path) -> None:
         views.markers_view(table("phenotype_markers"), table("phenotype_populations"), config),
         views.gap_view(table("autofluorescence_gap"), config),
         views.acquisition_view(table("acquisition"), table("detector_voltages")),
+        views.drift_view(table("instrument_drift")),
+        views.beads_view(table("bead_calibration")),
         views.overrides_view(table("gate_overrides")),
         views.flowjo_view(table("phenotype_populations")),
         views.checklist_view(table("miflowcyt")),

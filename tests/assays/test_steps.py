@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from helpers.assays.steps import from_scale, readouts, to_scale, usable_cultures
 from helpers.core.schemas import output_tables
+from helpers.stats.slices import NotEstimable, same_kit
 
 Row = dict[str, Any]
 
@@ -48,6 +49,30 @@ ONE = cultures(("C1", "S1", "D1", "V1"))
 
 def value(frame: pd.DataFrame) -> float:
     return float(frame["value"].iloc[0])
+
+
+# ---- what a mean is over
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        (("C1", "S1", "D1", "V1"), ("C1", "S1", "D1", "V1")),
+        (("C1", "S1", "D1", "V1"), ("C2", "S1", "D1", "V1")),
+        (("C1", "S1", "D1", "V1"), ("C2", "S2", "D1", "V1")),
+    ],
+    ids=["wells", "cultures", "specimens"],
+)
+def test_a_mean_over_two_voltages_or_kits_names_both_and_is_not_compared_with_either(ids: Any) -> None:
+    rows = wells(
+        {"culture_id": ids[0][0], "value": 2.0, "comparability": "P1 455 V"},
+        {"culture_id": ids[1][0], "value": 8.0, "comparability": "P1 555 V"},
+    )
+    mixed, _ = readouts(rows, cultures(*dict.fromkeys(ids)))
+    assert mixed["comparability"].tolist() == ["P1 455 V + P1 555 V"]
+    plain, _ = readouts(rows.iloc[:1], ONE)
+    with pytest.raises(NotEstimable, match="different kits or panels"):
+        same_kit(mixed, plain)
 
 
 # ---- order of the steps

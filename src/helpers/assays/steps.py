@@ -156,6 +156,26 @@ def _flags(grouped: Any) -> np.ndarray:
     return out
 
 
+_AND = " + "
+
+
+def _kits(grouped: Any) -> np.ndarray:
+    """Kits, panels or voltages of the rows of each group: all of them where one mean is over several.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"well": ["A1", "A1", "A2"], "comparability": ["P1 455 V", "P1 555 V", "P1 455 V"]})
+    >>> _kits(rows.groupby("well")).tolist()
+    ['P1 455 V + P1 555 V', 'P1 455 V']
+    """
+    column = grouped["comparability"]
+    out: np.ndarray = column.first().to_numpy(dtype=object)
+    for group in np.flatnonzero(column.nunique().to_numpy() > 1):
+        own = grouped.obj["comparability"][grouped.ngroup() == group].dropna()
+        out[group] = _AND.join(sorted({kit for text in own for kit in str(text).split(_AND) if kit}))
+    return out
+
+
 def _ordered(frame: pd.DataFrame, columns: list[str], keys: list[str]) -> pd.DataFrame:
     if frame.empty:
         return pd.DataFrame(columns=columns)
@@ -192,12 +212,11 @@ def _wells_to_culture(rows: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
         unit=("unit", "first"),
         lloq=("lloq", "max"),
         run_id=("run_id", "first"),
-        comparability=("comparability", "first"),
         operator_code=("operator_code", "first"),
         day=("batch_day", "min"),
         msc_per_well=("msc_per_well", "first"),
     ).reset_index()
-    found["qc"] = _flags(grouped)
+    found["qc"], found["comparability"] = _flags(grouped), _kits(grouped)
     found["sd_assay"] = grouped["low"].std(ddof=1).to_numpy()
     found["df_assay"] = np.where(found["exact"] & found["sd_assay"].notna(), found["n_assay_wells"] - 1, 0)
     return found
@@ -220,12 +239,11 @@ def _cultures_to_cell(cultures: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
         unit=("unit", "first"),
         lloq=("lloq", "max"),
         run_id=("run_id", "first"),
-        comparability=("comparability", "first"),
         operator_code=("operator_code", "first"),
         first_day=("day", "min"),
         msc_per_well=("msc_per_well", "first"),
     ).reset_index()
-    specimens["qc"] = _flags(grouped)
+    specimens["qc"], specimens["comparability"] = _flags(grouped), _kits(grouped)
     specimens["ss_culture"] = (grouped["low"].var(ddof=1) * (grouped["low"].size() - 1)).to_numpy()
     specimens["df_culture"] = np.where(
         specimens["exact"] & specimens["ss_culture"].notna(), specimens["n_cultures"] - 1, 0
@@ -245,14 +263,13 @@ def _cultures_to_cell(cultures: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
         unit=("unit", "first"),
         lloq=("lloq", "max"),
         run_id=("run_id", "first"),
-        comparability=("comparability", "first"),
         operator_code=("operator_code", "first"),
         first_day=("first_day", "min"),
         msc_per_well=("msc_per_well", "first"),
         df_culture=("df_culture", "sum"),
         df_assay=("df_assay", "sum"),
     ).reset_index()
-    found["qc"] = _flags(outer)
+    found["qc"], found["comparability"] = _flags(outer), _kits(outer)
     for what in ("culture", "assay"):
         total = specimens[f"ss_{what}"].where(specimens[f"df_{what}"] > 0, 0.0)
         ss = total.groupby([specimens[c] for c in [*cell, *NAME]], dropna=False, sort=True).sum().to_numpy()

@@ -71,7 +71,7 @@ def markers_view(markers: pd.DataFrame, populations: pd.DataFrame, config: Confi
     ).reset_index()
     rows["pct_positive"] = rows["pct_positive"].astype("float64")
     rows["told"] = np.where(rows.pop("mfi_only"), "MFI", "MFI and %")
-    rows["group"], rows["condition"] = rows["group"].map(labels), rows["condition"].map(labels)
+    rows["group"], rows["condition"] = rows["group"].map(labels), rows["condition"].map(labels).fillna("ex vivo")
     notes = (
         "Medians over files. ΔMFI: median of the population less that of its control. Stain index: ΔMFI over twice the control's robust SD.",
         "Within noise: files whose ΔMFI is no larger than its own noise; they enter as bounds.",
@@ -161,6 +161,59 @@ _ACQUIRED = {
 }
 
 
+def drift_view(drift: pd.DataFrame) -> TableView:
+    """Runs whose background on a detector lies apart from the other runs'.
+
+    Parameters
+    ----------
+    drift
+        The output table ``instrument_drift``.
+    """
+    labels = {
+        "run_id": "Run",
+        "channel": "Detector",
+        "marker": "Marker",
+        "n_donors": "Donors",
+        "shift_log2": "Shift\nlog2 units",
+    }
+    rows = drift[drift["drifts"].fillna(False).astype(bool)][list(labels)]
+    note = (
+        f"{drift['run_id'].nunique()} runs were compared, group, condition, kind of tube and voltage allowed for. "
+        "Runs hold other donors: beads tell their light from the instrument's."
+    )
+    return show_table(rows, "Runs with another background.", (note,), labels, "tables/instrument_drift.csv")
+
+
+def beads_view(lines: pd.DataFrame) -> TableView:
+    """Lines of the calibration beads, and which are used.
+
+    Parameters
+    ----------
+    lines
+        The output table ``bead_calibration``.
+    """
+    labels = {
+        "run_id": "Run",
+        "channel": "Detector",
+        "marker": "Marker",
+        "unit": "Unit",
+        "voltage": "Voltage\nV",
+        "n_peaks": "Peaks",
+        "slope": "Slope",
+        "units_per_mfi": "Units per MFI",
+        "largest_deviation_pct": "Largest deviation\n%",
+        "status": "Status",
+        "used": "Used",
+    }
+    note = (
+        "A marker's ΔMFI is given in the beads' units where every stained file with it has a line at its voltage; then it can be compared over voltages and panels."
+        if len(lines)
+        else "The study gives no calibration beads (phenotype/beads): MFI are compared only within one panel and detector voltage."
+    )
+    rows = lines[list(labels)].assign(status=lines["status"].str.replace("_", " "))
+    return show_table(rows, "Calibration beads.", (note,), labels, "tables/bead_calibration.csv")
+
+
 def overrides_view(changed: pd.DataFrame) -> TableView:
     """Gates that were changed for one donor or file, with the reason."""
     labels = {
@@ -168,13 +221,18 @@ def overrides_view(changed: pd.DataFrame) -> TableView:
         "population": "Population",
         "override_for": "Changed for",
         "n_files": "Files",
+        "n_controls": "Control tubes\ngated alike",
         "edges": "Edges",
         "edges_of_all": "Edges of all",
         "reason": "Reason",
         "version": "Version",
     }
+    note = (
+        "A gate changed for a donor holds for their control tubes too, which are among the files. One changed for a file "
+        "holds, for that file alone, for its donor's control tubes: background and threshold are then of the same cells."
+    )
     spaced = {c: changed[c].str.replace(";", "; ") for c in ("edges", "edges_of_all")}  # a line may break there
-    return show_table(changed.assign(**spaced), "Changed gates.", (), labels, "tables/gate_overrides.csv")
+    return show_table(changed.assign(**spaced), "Changed gates.", (note,), labels, "tables/gate_overrides.csv")
 
 
 def flowjo_view(populations: pd.DataFrame) -> TableView:

@@ -133,8 +133,11 @@ def _phenotype(data: Analysis, readout: str) -> pd.DataFrame:
     else:
         rows = data.table("phenotype_markers")
         rows = rows[(rows["population"] == population) & (rows["marker"] == marker[0])]
-        column, unit = ("delta_mfi", "MFI") if measure == "delta_mfi" else ("pct_positive", "%")
-        value, counted, remark = rows[column], rows["n_events"], rows["qc"]
+        counted, remark = rows["n_events"], rows["qc"]
+        value, unit = rows["pct_positive"], "%"
+        if measure == "delta_mfi":
+            value = rows["delta_mfi"] * rows["units_per_mfi"].fillna(1.0)
+            unit = next(iter(rows["calibrated_unit"].dropna().replace("", pd.NA).dropna()), "MFI")
     return _frame(
         rows,
         source=rows["fcs_file"].astype("string"),

@@ -34,7 +34,8 @@ NO_EDGE = "No gate of this tube has an edge that can be moved: polygons, ellipse
 UNCHANGED = "The edge stands where it stood; move it before saving."
 SAVED = (
     "Saved to {file}, with its reason. This was {fcs_file}: {whose}. Run all cells again, and the study is computed "
-    "with this gate; it is listed in gate_overrides."
+    "with this gate; it is listed in gate_overrides. For this file its donor's control tubes are gated alike, so that "
+    "background and thresholds are of the same cells."
 )
 IN_WORKBOOK = "The row to copy:"
 SEEN = "This gate was saved and whose cells these are was shown; it is not moved again here."

@@ -75,13 +75,17 @@ class Uptake:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the cells of a well come from: a file by its digest, a label that finds the channel, the donor."""
+    """Where the cells of a well come from: a file by its digest, a label that finds the channel, the donor.
+
+    `voltage` is that of the uptake's detector; None where the file does not say it, or its channel cannot be told.
+    """
 
     digest: str
     path: str
     file: str
     label: str
     donor_id: str = ""
+    voltage: float | None = None
 
 
 @dataclass(frozen=True)

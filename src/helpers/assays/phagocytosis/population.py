@@ -16,7 +16,7 @@ from helpers.assays.phenotype.gating import resolved
 from helpers.core.cache import digest_of, remember
 from helpers.core.files import refuse_changed, sha256
 from helpers.core.problems import Problem, Refused, softened
-from helpers.readers.fcs import FcsFile, Values
+from helpers.readers.fcs import FcsFile, FcsHeader, Values
 from helpers.readers.gate import OWN_MATRIX, GateFile, GateSet
 
 RAW = "phagocytosis/raw"
@@ -117,7 +117,7 @@ def _gate_file(digest: str, path: str, file: str) -> GateFile:
     return found
 
 
-def uptake_channel(fcs: FcsFile, label: str) -> int:
+def uptake_channel(fcs: FcsHeader, label: str) -> int:
     """Column of the channel that holds the uptake.
 
     By the label of the target, as a channel's name or marker or a part of one; without a label, the only

@@ -97,6 +97,9 @@ def readout_wells(table: pd.DataFrame, courses: pd.DataFrame, wells: pd.DataFram
         elif scale == "log2":  # fluorescence of 0 or less has no logarithm and no bound either
             there = there[value > 0]
             low = high = value[value > 0]
+        measured_as = there["method"] + (" " + there["label"].fillna("")).str.rstrip()
+        if name == "imfi":  # fluorescence, unlike a share by its own control, is another at another voltage
+            measured_as += there["voltage"].map(lambda v: "" if pd.isna(v) else f" {v:g} V")
         parts.append(
             pd.DataFrame(
                 {
@@ -111,7 +114,7 @@ def readout_wells(table: pd.DataFrame, courses: pd.DataFrame, wells: pd.DataFram
                     "k": there["n_positive"].astype("float64") if counted else NAN,
                     "n": there["n_cells"].astype("float64") if counted else NAN,
                     "run_id": there["particle_lot"],
-                    "comparability": there["method"] + (" " + there["label"].fillna("")).str.rstrip(),
+                    "comparability": measured_as,
                     "qc": there["qc"],
                 }
             )

@@ -11,7 +11,7 @@ import pandas as pd
 from helpers.assays.phagocytosis import controls
 from helpers.assays.phagocytosis.events import Source
 from helpers.assays.phagocytosis.exported import Reading, readings
-from helpers.assays.phagocytosis.population import RAW, Gates, gates_beside
+from helpers.assays.phagocytosis.population import RAW, Gates, gates_beside, uptake_channel
 from helpers.assays.phagocytosis.settings import Rules
 from helpers.assays.phagocytosis.table_gates import read_table_gates
 from helpers.core.files import sha256
@@ -70,7 +70,7 @@ def look_into(
 def gates_of(folder: Path, tables: Mapping[str, pd.DataFrame], rules: Rules) -> tuple[Gates, list[Problem]]:
     """Gates that choose the macrophages: files beside the FCS files, and the table of the study."""
     gates, said = gates_beside(folder, rules.population)
-    table, more = read_table_gates(tables, rules.gate_set)
+    table, more = read_table_gates(folder, tables, rules.gate_set)
     return gates.with_table(table), [*said, *more]
 
 
@@ -95,7 +95,8 @@ def _sources(folder: Path, wells: pd.DataFrame) -> tuple[dict[str, Source], list
             )
             continue
         label, donor = ("" if pd.isna(text) else str(text) for text in (one.label, one.donor_id))
-        out[str(one.phago_id)] = Source(digest, str(folder / file), file, label, donor)
+        path = folder / file
+        out[str(one.phago_id)] = Source(digest, str(path), file, label, donor, _voltage(path, file, label))
     digests = wells["phago_id"].map({i: s.digest for i, s in out.items()})
     for _, own in wells.groupby(digests, sort=False):
         for column, word in (("owner", "donors"), ("condition", "conditions"), ("role", "roles")):
@@ -103,6 +104,15 @@ def _sources(folder: Path, wells: pd.DataFrame) -> tuple[dict[str, Source], list
                 problems += [_same_file(out.pop(i).file, i, word, own) for i in own["phago_id"]]
                 break
     return out, problems
+
+
+def _voltage(path: Path, file: str, label: str) -> float | None:
+    """Voltage of the uptake's detector; a file that cannot be used is said where it is read."""
+    try:
+        header = read_fcs_header(path, file)
+        return header.channels[uptake_channel(header, label)].voltage
+    except Refused:
+        return None
 
 
 def _same_file(file: str, phago_id: str, word: str, own: pd.DataFrame) -> Problem:

@@ -1,21 +1,24 @@
 """Gates of the study's gates table for uptake files: which gate set holds for a file, or why none does.
 
 A gate set was drawn on the phenotype panel. It holds for an uptake file only where every gate on the way to the
-wanted population finds its channel there with the same marker: the same detector may carry another dye.
+wanted population finds its channel there with the same marker: the same detector may carry another dye. Edges hold
+at the voltages they were drawn at, so the detector must stand at the voltage that it has in the phenotype's files.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 
 from helpers.assays.phenotype.gating import GateRow, Stain, is_dyed, read_rows, rows_for
-from helpers.assays.phenotype.samples import panel_markers
-from helpers.core.problems import Problem
-from helpers.readers.fcs import FcsFile
+from helpers.assays.phenotype.samples import file_path, panel_markers
+from helpers.core.problems import Problem, Refused
+from helpers.readers.fcs import FcsFile, read_fcs_header
 
 NO_TABLE = "none"
 """Value of phagocytosis.gate_set in study.yaml that leaves the gates table to the phenotype."""
@@ -35,11 +38,14 @@ class TableGates:
         Channel and marker of every detector, by gate set; a gate set without a panel of its own has none.
     wanted
         Gate set that study.yaml names; empty to take the only one that holds for a file.
+    voltages
+        Commonest voltage of each detector in the stained files of the phenotype, by gate set.
     """
 
     sets: dict[str, list[GateRow]] = field(default_factory=dict)
     panels: dict[str, Panel] = field(default_factory=dict)
     wanted: str = ""
+    voltages: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,15 +57,15 @@ class Fit:
     stain: Stain
 
 
-def read_table_gates(tables: Mapping[str, pd.DataFrame], wanted: str) -> tuple[TableGates, list[Problem]]:
-    """Gate sets of phenotype/gates with their panels.
+def read_table_gates(folder: Path, tables: Mapping[str, pd.DataFrame], wanted: str) -> tuple[TableGates, list[Problem]]:
+    """Gate sets of phenotype/gates with their panels and the voltages they are used at.
 
     A gate set's panel is the one of the same name, else the only one there is.
 
     Parameters
     ----------
-    tables
-        Typed input tables.
+    folder, tables
+        The study folder and its typed input tables.
     wanted
         phagocytosis.gate_set of study.yaml.
 
@@ -72,7 +78,8 @@ def read_table_gates(tables: Mapping[str, pd.DataFrame], wanted: str) -> tuple[T
     sets, problems = read_rows(tables["phenotype/gates"])
     known = panel_markers(tables)
     only = next(iter(known.values())) if len(known) == 1 else ()
-    gates = TableGates(sets, {name: known.get(name, only) for name in sets}, wanted)
+    voltages = _voltages(folder, tables["phenotype/samples"], list(sets))
+    gates = TableGates(sets, {name: known.get(name, only) for name in sets}, wanted, voltages)
     unsaid = [p for p in problems if tables["phenotype/samples"].empty]
     if wanted and wanted not in sets:
         message = "study.yaml names a gate set for uptake that is not in phenotype/gates, or that could not be read."
@@ -82,6 +89,23 @@ def read_table_gates(tables: Mapping[str, pd.DataFrame], wanted: str) -> tuple[T
             Problem("warning", "gate-set-missing", message, fix, "study.yaml", found=wanted, expected=expected)
         )
     return gates, unsaid
+
+
+def _voltages(folder: Path, samples: pd.DataFrame, sets: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Commonest voltage of each detector by gate set; files that cannot be read say so in the phenotype."""
+    seen: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for one in samples[samples["tube_role"] == "stained"].itertuples():
+        named = [str(n) for n in (one.gate_set, one.panel_id) if not pd.isna(n) and n in sets]
+        name = named[0] if named else sets[0] if len(sets) == 1 else ""
+        path, file = file_path(folder, str(one.fcs_file))
+        try:
+            channels = read_fcs_header(path, file).channels if name else ()
+        except Refused:
+            continue
+        for channel in channels:
+            if channel.voltage is not None:
+                seen[name][channel.name].append(channel.voltage)
+    return {name: {c: Counter(v).most_common(1)[0][0] for c, v in own.items()} for name, own in sorted(seen.items())}
 
 
 def fitting(fcs: FcsFile, gates: TableGates, population: str, donor_id: str, uptake: str) -> Fit | str:
@@ -130,9 +154,18 @@ def _fit(
                 return f"Gate set {name}: {found}"
             if found == uptake:
                 return f"Gate set {name}: {row.population} is cut by {found}, which holds the uptake."
+            here, drawn = _voltage(fcs, found), gates.voltages.get(name, {}).get(found)
+            if here is not None and drawn is not None and here != drawn:
+                return (
+                    f"Gate set {name}: {found} stands at {here:g} V in this file and at {drawn:g} V in the phenotype's."
+                )
             channels[wanted] = found
     stain = Stain(tuple((channel, wanted) for wanted, channel in channels.items()), frozenset())
     return Fit(name, chain, stain)
+
+
+def _voltage(fcs: FcsFile, channel: str) -> float | None:
+    return next(c.voltage for c in fcs.channels if c.name == channel)
 
 
 def _down_to(population: str, rows: Sequence[GateRow]) -> tuple[GateRow, ...]:

@@ -114,6 +114,16 @@ class Cells:
         self._noted(phago_id, choice)
         return found
 
+    def voltage(self, phago_id: str) -> float | None:
+        """Of the uptake's detector; None where no file says it."""
+        own = self.sources.get(phago_id)
+        return own.voltage if own else None
+
+    def share_voltage(self, first: str, second: str) -> bool:
+        """Whether fluorescence of two wells can be held against one threshold; what no file says is taken as so."""
+        volts = {self.voltage(first), self.voltage(second)} - {None}
+        return len(volts) < 2
+
     def _noted(self, phago_id: str, choice: Choice) -> None:
         self.choices[phago_id] = choice
         self.problems += choice.problems
@@ -145,6 +155,7 @@ def measured(wells: pd.DataFrame, cells: Cells, read: Mapping[str, Reading], rul
     tried: list[dict[str, Any]] = []
     bins: list[dict[str, Any]] = []
     notes: dict[tuple[str, str], list[str]] = {}
+    apart: dict[str, list[str]] = {}
     by_id = {str(w["phago_id"]): w for w in wells.to_dict("records")}
     for phago_id, well in by_id.items():
         own = _identity(well)
@@ -155,7 +166,7 @@ def measured(wells: pd.DataFrame, cells: Cells, read: Mapping[str, Reading], rul
             if well["role"] != NO_PARTICLE and phago_id in read and read[phago_id].values is None:
                 rows.append(own | _counted(read[phago_id]))
             continue
-        mates = partners[phago_id]
+        mates = _of_its_voltage(phago_id, partners[phago_id], cells, apart)
         if not cells.has(phago_id):
             rows.append(own | _counted_uptake(read[phago_id], mates, read, rules, notes, well))
             continue
@@ -185,7 +196,7 @@ def measured(wells: pd.DataFrame, cells: Cells, read: Mapping[str, Reading], rul
         bins += [x for i, b in backs for x in _bins(by_id[i], b.bins)]
     signal = _msc_signal(wells, known, cells, rules, config)
     table = _flagged(
-        pd.DataFrame(rows, columns=output_tables()["phagocytosis_wells"].columns), cells, combs, signal, rules
+        pd.DataFrame(rows, columns=output_tables()["phagocytosis_wells"].columns), cells, combs, signal, apart, rules
     )
     out = {
         "phagocytosis_wells": table,
@@ -194,7 +205,7 @@ def measured(wells: pd.DataFrame, cells: Cells, read: Mapping[str, Reading], rul
         "uptake_histograms": pd.DataFrame(bins).drop_duplicates(["phago_id", "low"]) if bins else pd.DataFrame(),
         "msc_signal": signal,
     }
-    return Found(out, [*_sentences(notes), *_no_cells(table), *_raised(signal)])
+    return Found(out, [*_sentences(notes), *_apart(apart, cells), *_no_cells(table), *_raised(signal)])
 
 
 def _identity(well: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,6 +216,15 @@ def _identity(well: Mapping[str, Any]) -> dict[str, Any]:
 def _target(well: Mapping[str, Any]) -> tuple[str, str, str]:
     target, label, quench = ("" if pd.isna(well[c]) else str(well[c]) for c in ("target", "label", "quench"))
     return target, label, quench
+
+
+def _of_its_voltage(phago_id: str, mates: Partners, cells: Cells, apart: dict[str, list[str]]) -> Partners:
+    """The controls taken at the voltage of the well: at another one the same cell has another fluorescence."""
+    kept = [tuple(i for i in own if cells.share_voltage(i, phago_id)) for own in (mates.no_particle, mates.background)]
+    lost = [i for i in (*mates.no_particle, *mates.background) if not cells.share_voltage(i, phago_id)]
+    if lost:
+        apart[phago_id] = lost
+    return Partners(*kept)
 
 
 def _threshold(
@@ -218,6 +238,7 @@ def _threshold(
     """The threshold of a well and where it comes from; see docs/methods.md for the order."""
     same = wells[(wells["owner"] == well["owner"]) & (wells["visit"] == well["visit"])]
     same = same[(same["target"] == well["target"]) & (same["role"] == NO_PARTICLE) & (same["method"] == well["method"])]
+    same = same[same["phago_id"].map(lambda i: cells.share_voltage(i, well["phago_id"])).astype(bool)]
     at_time = [known[i] for i in same.loc[same["minutes"] == well["minutes"], "phago_id"] if i in known]
     common = max((c.thresholds[rules.quantile] for c in at_time), default=NAN)
     own = [known[i] for i in mates.no_particle if i in known]
@@ -439,6 +460,23 @@ def _sentences(notes: Mapping[tuple[str, str], list[str]]) -> list[Problem]:
     return out
 
 
+def _apart(apart: Mapping[str, list[str]], cells: Cells) -> list[Problem]:
+    """Controls that were not used, with both voltages."""
+    return [
+        Problem(
+            "warning",
+            "voltages-differ",
+            f"Controls of well {phago_id} were taken at another voltage of the uptake's detector: they are not used.",
+            "Take controls and well at one voltage; a threshold holds at no other.",
+            file=cells.sources[lost[0]].file,
+            column="$PnV",
+            found=", ".join(f"{i} {cells.voltage(i):g} V" for i in lost),
+            expected=f"{cells.voltage(phago_id):g} V",
+        )
+        for phago_id, lost in apart.items()
+    ]
+
+
 def _no_cells(table: pd.DataFrame) -> list[Problem]:
     return [
         Problem(
@@ -457,7 +495,12 @@ def _no_cells(table: pd.DataFrame) -> list[Problem]:
 
 
 def _flagged(
-    table: pd.DataFrame, cells: Cells, combs: list[dict[str, Any]], signal: pd.DataFrame, rules: Rules
+    table: pd.DataFrame,
+    cells: Cells,
+    combs: list[dict[str, Any]],
+    signal: pd.DataFrame,
+    apart: Mapping[str, list[str]],
+    rules: Rules,
 ) -> pd.DataFrame:
     """The wells with their flags; counts that lie far from the others are shown and stay."""
     n = table["n_cells"].astype("float64")
@@ -476,12 +519,14 @@ def _flagged(
         & (table["role"] == UPTAKE),
         "threshold_from_other_arm": table["threshold_source"] == "other_arm",
         "no_control": table["threshold_source"] == "none",
+        "control_at_other_voltage": table["phago_id"].isin(apart),
         "beads_not_resolved": table["phago_id"].isin(blurred),
         "msc_signal": arms.isin(raised),
     }
     text = [";".join(name for name, hit in marks.items() if bool(hit.iloc[i])) for i in range(len(table))]
     chosen = {i: choice.gates or "none" for i, choice in cells.choices.items()}
-    return table.assign(gates=table["phago_id"].map(chosen), qc=text)
+    volts = [cells.voltage(i) for i in table["phago_id"]]
+    return table.assign(gates=table["phago_id"].map(chosen), voltage=pd.array(volts, dtype="Float64"), qc=text)
 
 
 # ---- MSC
@@ -502,6 +547,7 @@ def _msc_signal(
         mates = blank[(blank["condition"] == condition.compare_to)]
         for column in same:
             mates = mates[mates[column] == one[column]]
+        mates = mates[mates["phago_id"].map(lambda i, own=one["phago_id"]: cells.share_voltage(i, own)).astype(bool)]
         if mates.empty:
             continue
         reference = known[mates["phago_id"].iloc[0]]

@@ -75,7 +75,7 @@ def gate_files(paths: Sequence[Path], gates_path: Path) -> tuple[dict[str, pd.Da
             )
             continue
         shown = replace(tube, fcs_file=name)
-        populations.append(population_table(shown, one, recipe.gate_set, source))
+        populations.append(population_table(shown, one, recipe, source))
         markers += marker_rows(shown, one, {}, MINIMUMS)
         problems += softened(one.problems, "warning")
     if not populations:

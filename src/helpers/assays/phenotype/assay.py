@@ -12,12 +12,14 @@ import pandas as pd
 
 from helpers.assays.cytokines.assay import typed
 from helpers.assays.phenotype import audits
-from helpers.assays.phenotype.gate_choice import AUTOMATIC, read_gates
+from helpers.assays.phenotype.beads import bead_lines, calibrated
+from helpers.assays.phenotype.following import following
+from helpers.assays.phenotype.gate_choice import AUTOMATIC, Gates, read_gates
 from helpers.assays.phenotype.gating import overrides
 from helpers.assays.phenotype.markers import arms_differ, backgrounds, controls, marker_rows, near_full, quadrant_rows
-from helpers.assays.phenotype.measure import Measured
+from helpers.assays.phenotype.measure import Measured, Recipe
 from helpers.assays.phenotype.samples import Tube, file_path, panel_markers, tubes
-from helpers.assays.phenotype.tasks import condensed, measure_all, tasks_of
+from helpers.assays.phenotype.tasks import Task, condensed, measure_all, tasks_of
 from helpers.assays.steps import Assayed
 from helpers.core.problems import Problem, Refused
 from helpers.readers.fcs import read_fcs_header
@@ -33,6 +35,8 @@ TABLES = (
     "autofluorescence",
     "autofluorescence_gap",
     "detector_voltages",
+    "instrument_drift",
+    "bead_calibration",
     "acquisition",
     "miflowcyt",
 )
@@ -67,30 +71,58 @@ def phenotype(
     problems += said
     measured, said = measure_all(folder, tasks)
     problems += said
-    behind = {}
     stained = [t for t in everyone if t.role == "stained"]
-    there = controls((t for t in blanks if t.role != "isotype"), measured)
+    usable = [t for t in blanks if t.role != "isotype"]
+    alike, said = _gated_alike(folder, stained, tasks, measured, panels, gates)
+    problems += said
+    behind = {}
+    everywhere = controls(usable, measured)
     for tube in stained:
-        volts = _voltages(folder, tube)
-        panel = panels.get(tube.panel_id, ())
-        behind[tube.fcs_file] = backgrounds(tube, panel, volts, there, minimums["events_statistic"])
+        own = alike.get(tube.fcs_file)
+        there = controls(usable, {**measured, **own}) if own else everywhere
+        panel, volts = panels.get(tube.panel_id, ()), _voltages(folder, tube)
+        behind[tube.fcs_file] = backgrounds(tube, panel, volts, there, minimums["events_statistic"], set(own or ()))
     thresholds = {
         file: tuple((m, b.threshold) for m, b in found.items() if b.kind != "none") for file, found in behind.items()
     }
     more, said = tasks_of(stained, panels, gates, thresholds)
     problems += said
-    own, said = measure_all(folder, more)
+    found, said = measure_all(folder, more)
     problems += said
-    measured |= own
-    sources = {t.fcs_file: (r.gate_set, source) for t, r, _, source in [*tasks, *more]}
+    measured |= found
+    sources = {t.fcs_file: (r, source) for t, r, _, source in [*tasks, *more]}
     out = _tables(everyone, stained, measured, behind, sources, panels, tables, config)
-    out["gate_overrides"] = overrides(gates.sets, _files_of_donors(everyone))
+    stained_of = {t.fcs_file: t for t in stained}
+    lines = bead_lines(tables["phenotype/beads"], panels)
+    out["phenotype_markers"], out["bead_calibration"], said = calibrated(out["phenotype_markers"], stained_of, lines)
+    problems += said
+    followers = {file: len(own) for file, own in alike.items()}
+    out["gate_overrides"] = overrides(gates.sets, _files_of_donors(everyone), followers)
     problems += _remarks(stained, out, sources)
     cultures = {t.culture_id for t in stained if t.fcs_file in measured and t.culture_id}
-    wells = readout_wells(out, {t.fcs_file: t for t in stained}, minimums["events_percentage"], config)
+    wells = readout_wells(out, stained_of, _dyes(tables), minimums["events_percentage"], config)
     return Assayed(
         ASSAY, wells, {ASSAY: cultures}, {name: typed(out[name], name) for name in TABLES}, tuple(condensed(problems))
     )
+
+
+def _gated_alike(
+    folder: Path,
+    stained: Sequence[Tube],
+    blanks: Sequence[Task],
+    measured: Mapping[str, Measured],
+    panels: Mapping[str, tuple[tuple[str, str], ...]],
+    gates: Gates,
+) -> tuple[dict[str, dict[str, Measured]], list[Problem]]:
+    """Control tubes measured through the gates of a stained file that has some of its own, by that file."""
+    out: dict[str, dict[str, Measured]] = {}
+    problems: list[Problem] = []
+    named = {r.override_for for rows in gates.sets.values() for r in rows}
+    for task in tasks_of([t for t in stained if t.fcs_file in named], panels, gates, {})[0]:
+        again = following(task, _voltages(folder, task[0]), blanks, measured)
+        out[task[0].fcs_file], said = measure_all(folder, again)
+        problems += said
+    return out, problems
 
 
 def _voltages(folder: Path, tube: Tube) -> dict[str, float]:
@@ -114,7 +146,7 @@ def _tables(
     stained: Sequence[Tube],
     measured: Mapping[str, Measured],
     behind: Mapping[str, Mapping[str, Any]],
-    sources: Mapping[str, tuple[str, str]],
+    sources: Mapping[str, tuple[Recipe, str]],
     panels: Mapping[str, tuple[tuple[str, str], ...]],
     tables: Mapping[str, pd.DataFrame],
     config: Config,
@@ -142,22 +174,26 @@ def _tables(
         "autofluorescence": background,
         "autofluorescence_gap": gap,
         "detector_voltages": audits.voltages(there, measured, {p: dict(own) for p, own in panels.items()}),
+        "instrument_drift": audits.instrument_drift(background, {t.fcs_file: t.run for t in everyone}),
         "acquisition": audits.acquired(there, measured),
         "miflowcyt": audits.miflowcyt(there, measured, tables),
     }
 
 
-def population_table(tube: Tube, one: Measured, gate_set: str, source: str) -> pd.DataFrame:
+def population_table(tube: Tube, one: Measured, recipe: Recipe, source: str) -> pd.DataFrame:
     """Rows of ``phenotype_populations`` of one file, beginning with all its events.
 
     Parameters
     ----------
     tube, one
         The tube and what it gave.
-    gate_set, source
-        Name of the gates and where they come from.
+    recipe, source
+        Its gates, and where they come from.
     """
-    return one.populations.assign(**audits.facts(tube), gate_set=gate_set, gates_from=source, source="exact")
+    versions = {row.population: row.version for row in recipe.rows}
+    own = one.populations["population"].str.split("/").str[-1].map(versions).fillna("")
+    gates = {"gate_set": recipe.gate_set, "gate_version": own, "gates_from": source}
+    return one.populations.assign(**audits.facts(tube), **gates, source="exact")
 
 
 def _marked(
@@ -193,7 +229,7 @@ def _marked(
 
 
 def _remarks(
-    stained: Sequence[Tube], out: Mapping[str, pd.DataFrame], sources: Mapping[str, tuple[str, str]]
+    stained: Sequence[Tube], out: Mapping[str, pd.DataFrame], sources: Mapping[str, tuple[Recipe, str]]
 ) -> list[Problem]:
     """What must be said once for the study: automatic gates, lone isotypes, controls that differ, changed voltages."""
     problems: list[Problem] = []
@@ -201,7 +237,7 @@ def _remarks(
     def warn(code: str, message: str, fix: str, found: str) -> None:
         problems.append(Problem("warning", code, message, fix, file="phenotype/samples", found=found))
 
-    proposed = [t.fcs_file for t in stained if sources.get(t.fcs_file, ("", ""))[1] == AUTOMATIC]
+    proposed = [t.fcs_file for t in stained if t.fcs_file in sources and sources[t.fcs_file][1] == AUTOMATIC]
     if proposed:
         message = "No gates were given: an automatic starting gate was used, file by file."
         fix = "Look at its plots, then write the gates into phenotype/gates or put a gate file beside the FCS files."
@@ -217,12 +253,14 @@ def _remarks(
         message = "The two arms of a pair have their background from different kinds of controls."
         fix = "Use the same kind in both arms, or read these pairs with care; they are marked."
         warn("control-kinds-differ", message, fix, ", ".join(sorted(set(apart["marker"]))))
-    volts = out["detector_voltages"]
+    volts, beads = out["detector_voltages"], out["bead_calibration"]
+    joined = set(beads.loc[beads["used"].astype(bool), "marker"])
+    volts = volts[~volts["marker"].isin(joined)]
     changed = volts[volts["changed"].fillna(False).astype(bool)] if len(volts) else volts
     dyed = changed["marker"].fillna("") != "" if len(changed) else pd.Series(dtype=bool)
     if dyed.any():
         message = "Detector voltages differ between files of one panel: their MFI are not comparable without beads."
-        fix = "ΔMFI over different voltages is refused; percentages are kept, each by its own control."
+        fix = "ΔMFI over different voltages is refused; percentages are kept, each by its own control. Beads go into phenotype/beads."
         warn("voltages-differ", message, fix, ", ".join(sorted(set(changed.loc[dyed, "channel"]))))
     if len(changed) and not dyed.all():
         message = (
@@ -236,13 +274,31 @@ def _remarks(
 # ---- readouts
 
 
+JOINED = "runs joined by beads"
+"""Run of a ΔMFI in the units of calibration beads: they take the instrument's day out of it."""
+
+
+def _dyes(tables: Mapping[str, pd.DataFrame]) -> dict[tuple[str, str], str]:
+    """Detector, fluorochrome and clone by panel and channel: what must be the same where beads join panels."""
+    rows = tables["phenotype/panels"]
+    words = [
+        " ".join(str(part) for part in (r.channel, r.fluorochrome, r.clone) if not pd.isna(part))
+        for r in rows.itertuples()
+    ]
+    return {(str(p), str(c)): w for p, c, w in zip(rows["panel_id"], rows["channel"], words, strict=True)}
+
+
 def readout_wells(
-    out: Mapping[str, pd.DataFrame], tube_of: Mapping[str, Tube], fewest: int, config: Config
+    out: Mapping[str, pd.DataFrame],
+    tube_of: Mapping[str, Tube],
+    dyes: Mapping[tuple[str, str], str],
+    fewest: int,
+    config: Config,
 ) -> pd.DataFrame:
     """Populations and markers of cultures as wells for `steps.readouts`.
 
     ``AM|pct`` of its parent, ``AM|CD206|pct`` and ``AM|CD80+CD206+|pct`` with their counts, ``AM|CD206|delta_mfi``
-    on log2 with bounds. Markers by which the population is cut have none. A MFI ratio is no readout: the same
+    on log2 with bounds, in the units of calibration beads where these cover it. Markers by which the population is cut have none. A MFI ratio is no readout: the same
     brightness over a higher background looks smaller.
 
     Parameters
@@ -251,6 +307,8 @@ def readout_wells(
         Output tables.
     tube_of
         Stained tubes by file.
+    dyes
+        Detector, fluorochrome and clone by panel and channel.
     fewest
         Events a percentage needs.
     config
@@ -266,32 +324,40 @@ def readout_wells(
     if wells.empty:
         return pd.DataFrame()
     panel = wells["fcs_file"].map(lambda f: tube_of[f].panel_id)
+    by_beads = (wells["calibrated"] != "").fillna(False).astype(bool)
+    alike = [
+        f"{dyes.get((p, c), c)} {u} by beads"
+        for p, c, u in zip(panel, wells["detector"], wells["calibrated"], strict=True)
+    ]
+    kit = panel.str.cat(wells["detector"].fillna(""), sep=" ").str.strip()
     scales = {
         r["name"]: r["scale"] for r in config.settings.get("readouts", ()) if r["assay"] == ASSAY and "scale" in r
     }
     return wells.assign(
         assay=ASSAY,
-        run_id=wells["fcs_file"].map(lambda f: tube_of[f].run),
-        comparability=panel.str.cat(wells["detector"].fillna(""), sep=" ").str.strip(),
+        run_id=wells["fcs_file"].map(lambda f: tube_of[f].run).mask(by_beads, JOINED),
+        comparability=kit.mask(by_beads, pd.Series(alike, index=wells.index)),
         scale=wells["readout"].map(scales).fillna(wells["scale"]),
-    ).drop(columns=["fcs_file", "detector"])
+    ).drop(columns=["fcs_file", "detector", "calibrated"])
 
 
 def _mfi_wells(markers: pd.DataFrame) -> pd.DataFrame:
-    """ΔMFI; one within its noise is bounded above by it."""
+    """ΔMFI, in MFI or in the units of beads; one within its noise is bounded above by it."""
     rows = markers[markers["censoring"].isin(["none", "left"])]
-    exact = rows["censoring"] == "none"
+    exact, units = rows["censoring"] == "none", rows["calibrated_unit"].fillna("")
+    delta, noise = (rows[c] * rows["units_per_mfi"].fillna(1.0) for c in ("delta_mfi", "delta_mfi_noise"))
     volts = rows["channel"].astype(str) + rows["voltage"].map(lambda v: "" if pd.isna(v) else f" {v:g} V")
     return pd.DataFrame(
         {
             "fcs_file": rows["fcs_file"],
             "culture_id": rows["culture_id"],
             "readout": rows["population"] + "|" + rows["marker"] + "|delta_mfi",
-            "unit": "MFI",
+            "unit": units.mask(units == "", "MFI"),
             "scale": "log2",
-            "lower": rows["delta_mfi"].where(exact),
-            "upper": rows["delta_mfi"].where(exact, rows["delta_mfi_noise"]),
-            "detector": volts,
+            "lower": delta.where(exact),
+            "upper": delta.where(exact, noise),
+            "detector": volts.mask(units != "", rows["channel"]),
+            "calibrated": units,
             "qc": rows["qc"],
         }
     )
@@ -332,6 +398,7 @@ def _shares(rows: pd.DataFrame, names: pd.Series, k: pd.Series, n: pd.Series) ->
             "k": k.astype("float64"),
             "n": n.astype("float64"),
             "detector": "",
+            "calibrated": "",
             "qc": rows["qc"],
         }
     )

@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from helpers.assays.phenotype.measure import Measured
 from helpers.assays.phenotype.samples import Tube
+from helpers.readers.fcs import CONVENTION
 
 FLAG_PCT = 5.0
 """Percent of events in odd stretches, or at margins, from which a file is flagged."""
@@ -171,6 +173,38 @@ def voltages(
     return table.assign(usual_voltage=usual, changed=table["voltage"] != usual)
 
 
+DRIFT_LOG2 = 0.5
+"""Shift of a run, log2 units, under which it is not marked however sure it is."""
+
+
+def instrument_drift(background: pd.DataFrame, runs: Mapping[str, str]) -> pd.DataFrame:
+    """Where a run's background on a detector lies beside the other runs': the instrument, unless its donors differ.
+
+    Each tube counts by log2 of its median less the median of its group, condition, kind of tube and voltage; a donor
+    by the mean of their tubes, a run by the median of its donors. A run is marked where that lies beyond 1.96
+    standard errors of a median of so many donors, and beyond `DRIFT_LOG2`.
+
+    Parameters
+    ----------
+    background
+        From `autofluorescence`.
+    runs
+        Run by file.
+    """
+    rows = background[background["mfi_median"] > 0].assign(run_id=lambda t: t["fcs_file"].map(runs))
+    alike = ["panel_id", "channel", "marker", "group", "condition", "tube_role", "voltage"]
+    level = np.log2(rows["mfi_median"].astype("float64"))
+    rows = rows.assign(off=level - level.groupby([rows[c] for c in alike], dropna=False).transform("median"))
+    detector = ["panel_id", "channel", "marker"]
+    donors = rows.groupby([*detector, "run_id", "donor_id"])["off"].mean().reset_index()
+    spread = 1.4826 * donors.groupby(detector)["off"].agg(lambda v: (v - v.median()).abs().median()).rename("spread")
+    out = donors.groupby([*detector, "run_id"])["off"].agg(n_donors="size", shift_log2="median").reset_index()
+    out = out.merge(spread.reset_index(), on=detector)
+    sure = out["shift_log2"].abs() > 1.96 * math.sqrt(math.pi / 2) * out["spread"] / np.sqrt(out["n_donors"])
+    several = out.groupby(detector)["run_id"].transform("size") > 1
+    return out.assign(drifts=several & sure & (out["shift_log2"].abs() >= DRIFT_LOG2)).drop(columns="spread")
+
+
 def acquired(tubes: Sequence[Tube], measured: Mapping[str, Measured]) -> pd.DataFrame:
     """Rate, drift and margins of every file with flags; nothing is removed."""
     rows = []
@@ -239,7 +273,7 @@ def miflowcyt(
         ("3.3", "Optical filters", ""),
         ("4.1", "List-mode files", f"{len(there)} files, FCS {keyword('FCS')}" if there else ""),
         ("4.2", "Compensation", keyword("compensation")),
-        ("4.3", "Data transformation", "none on statistics; logicle for polygons and plots"),
+        ("4.3", "Data transformation", f"{CONVENTION} Statistics: no other; polygons and plots: logicle."),
         ("4.4", "Gates and their statistics", ", ".join(kinds) + "; phenotype_populations"),
     ]
     rows = [(n, what, "filled" if value else "gap", value) for n, what, value in items]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -102,8 +103,7 @@ def recipe_for(tube: Tube, stain: Stain, gates: Gates) -> tuple[Recipe, GateSet 
             message = "This file names a gate set that is not in phenotype/gates, or that could not be read."
             raise Refused([Problem("error", "gate-set-missing", message, "Correct gate_set.", found=name)])
         rows = rows_for(gates.sets[name], tube.donor_id, tube.fcs_file)
-        shares = [(stain.marker(c), row.quantile) for row in rows if row.from_control for c in row.channels]
-        return Recipe(name, rows, "", stain, tuple(shares)), None, "table"
+        return Recipe(name, rows, "", stain, shares_of(rows, stain)), None, "table"
     chosen = next(((d, f, f.sets[tube.fcs_file]) for d, f in gates.files if tube.fcs_file in f.sets), None)
     chosen = chosen or next(((d, f, f.sets[""]) for d, f in gates.files if "" in f.sets), None)
     if chosen is None:
@@ -112,3 +112,8 @@ def recipe_for(tube: Tube, stain: Stain, gates: Gates) -> tuple[Recipe, GateSet 
     lacking = frozenset(name for c, m in stain.panel if m in stain.lacking for name in (c, m))
     title = Path(file.file).stem
     return Recipe(title, (), digest, stain), without_channels(its_gates, lacking), file.kind
+
+
+def shares_of(rows: Iterable[GateRow], stain: Stain) -> tuple[tuple[str, float], ...]:
+    """Share of a control below the threshold, by marker, where a gate of the table names another than the usual one."""
+    return tuple((stain.marker(c), row.quantile) for row in rows if row.from_control for c in row.channels)

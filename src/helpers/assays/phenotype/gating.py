@@ -473,7 +473,9 @@ def _valley(values: Values, dyed: bool) -> float:
     return float(values[seen >= at].min())
 
 
-def overrides(sets: Mapping[str, Sequence[GateRow]], donors: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+def overrides(
+    sets: Mapping[str, Sequence[GateRow]], donors: Mapping[str, Sequence[str]], controls: Mapping[str, int]
+) -> pd.DataFrame:
     """The log of changed gates, one row an override, with the number of files it holds for.
 
     Parameters
@@ -482,8 +484,10 @@ def overrides(sets: Mapping[str, Sequence[GateRow]], donors: Mapping[str, Sequen
         Rows by gate set.
     donors
         Files of every donor.
+    controls
+        Number of control tubes that are gated as a file is, for that file.
     """
-    columns = ["gate_set", "population", "override_for", "n_files", "edges", "edges_of_all", "reason", "version"]
+    columns = ["gate_set", "population", "override_for", "n_files", "n_controls", "edges", "edges_of_all"]
     out = []
     for name, rows in sets.items():
         common = {r.population: r for r in rows if not r.override_for}
@@ -497,13 +501,14 @@ def overrides(sets: Mapping[str, Sequence[GateRow]], donors: Mapping[str, Sequen
                         row.population,
                         row.override_for,
                         len(files),
+                        controls.get(row.override_for, 0),
                         written(row.edges),
                         written(general.edges) if general else "",
                         row.reason,
                         row.version,
                     )
                 )
-    return pd.DataFrame(out, columns=columns)
+    return pd.DataFrame(out, columns=[*columns, "reason", "version"])
 
 
 def written(edges: Sequence[float]) -> str:

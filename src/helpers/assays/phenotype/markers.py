@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,8 @@ class Background:
         Of the control's population; medians over the tubes where they are pooled.
     threshold
         Quantile of the control, NaN where there is none.
+    gated_alike
+        Whether the control was measured through gates that were moved for the stained file.
     """
 
     kind: str
@@ -46,6 +49,7 @@ class Background:
     rsd: float = math.nan
     n_events: int = 0
     threshold: float = math.nan
+    gated_alike: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +98,12 @@ def controls(tubes: Iterable[Tube], measured: Mapping[str, Measured]) -> Control
 
 
 def backgrounds(
-    tube: Tube, panel: Sequence[tuple[str, str]], volts: Mapping[str, float], there: Controls, fewest: int
+    tube: Tube,
+    panel: Sequence[tuple[str, str]],
+    volts: Mapping[str, float],
+    there: Controls,
+    fewest: int,
+    alike: AbstractSet[str] = frozenset(),
 ) -> dict[str, Background]:
     """The background of every marker of a stained tube.
 
@@ -112,6 +121,8 @@ def backgrounds(
         From `controls`.
     fewest
         Events a control needs.
+    alike
+        Controls that were measured through gates moved for this tube.
     """
     keys = (("donor", tube.donor_id), ("run", tube.run), ("file", tube.fcs_file))
     near = list({t.fcs_file: t for key in keys for t in there.near.get(key, ())}.values())
@@ -124,7 +135,7 @@ def backgrounds(
             and _same(there.volts[t.fcs_file].get(channel), volts.get(channel))
         ]
         kind, files = control_of(tube, marker, enough)
-        out[marker] = _background(kind, files, marker, there)
+        out[marker] = _background(kind, files, marker, there, bool(alike & set(files)))
     return out
 
 
@@ -132,12 +143,12 @@ def _same(first: float | None, second: float | None) -> bool:
     return first is None or second is None or first == second
 
 
-def _background(kind: str, files: tuple[str, ...], marker: str, there: Controls) -> Background:
+def _background(kind: str, files: tuple[str, ...], marker: str, there: Controls, alike: bool) -> Background:
     if not files:
         return Background(kind, files)
     rows = [there.numbers[f, marker] for f in files]
     median, rsd, quantile = (float(np.median([r[i] for r in rows])) for i in (1, 2, 3))
-    return Background(kind, files, median, rsd, sum(r[0] for r in rows), quantile)
+    return Background(kind, files, median, rsd, sum(r[0] for r in rows), quantile, alike)
 
 
 def share_interval(k: int, n: int) -> tuple[float, float]:
@@ -188,6 +199,7 @@ def marker_rows(
             "other_condition_control" if back.kind == "fmo_same_donor" else "",
             "unstained_control" if back.kind == "unstained_same_condition" else "",
             "pooled_control" if back.kind == "fmo_pooled" else "",
+            "control_gated_alike" if back.gated_alike else "",
             "within_noise" if delta <= noise else "",
             "gates_population" if row.marker in one.gating_markers else "",
         ]

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from helpers.assays.phenotype.beads import bead_lines, said_of
 from helpers.assays.phenotype.gate_choice import Gates, read_gates, recipe_for
 from helpers.assays.phenotype.gating import Stain, column_of
 from helpers.assays.phenotype.measure import Measured, Recipe, measure
@@ -106,7 +107,7 @@ def _attempt(part: tuple[Path, str, Recipe, GateSet | None]) -> tuple[Measured |
 def look_into(
     folder: Path, tables: Mapping[str, pd.DataFrame], quarantined: AbstractSet[tuple[str, str]]
 ) -> list[Problem]:
-    """What HEADER and TEXT of the study's files show to be wrong, without reading an event, and unusable gates.
+    """What HEADER and TEXT of the study's files show to be wrong, without reading an event, and unusable gates and beads.
 
     Parameters
     ----------
@@ -121,7 +122,9 @@ def look_into(
     if not everyone:
         return []
     gates, problems = read_gates(folder, tables["phenotype/gates"])
-    tasks, said = tasks_of(everyone, panel_markers(tables), gates, {})
+    panels = panel_markers(tables)
+    problems += said_of(bead_lines(tables["phenotype/beads"], panels))
+    tasks, said = tasks_of(everyone, panels, gates, {})
     problems += said
     for tube, recipe, _, _ in tasks:
         path, file = file_path(folder, tube.fcs_file)

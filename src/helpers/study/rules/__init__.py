@@ -26,6 +26,9 @@ RULES: tuple[Rule, ...] = (
     assays.counts,
     assays.limits,
     assays.instrument_files,
+    assays.cells_without_culture,
+    assays.bead_runs,
+    assays.bead_peaks,
     assays.layout_logic,
     assays.deviation_targets,
 )

@@ -129,6 +129,89 @@ def instrument_files(tables: Tables, config: Config, folder: Folder) -> Iterator
             )
 
 
+def cells_without_culture(tables: Tables, config: Config, folder: Folder) -> Iterator[Problem]:
+    """Stained files of no culture, said once: a readout is of a condition and a time, and a culture has them."""
+    table = tables["phenotype/samples"]
+    stained = [
+        i for i, one in enumerate(records(table.frame)) if one.tube_role == "stained" and pd.isna(one.culture_id)
+    ]
+    if stained:
+        first = table.frame.iloc[stained[0]]
+        yield Problem(
+            "warning",
+            "no-culture",
+            f"{len(stained)} stained files belong to no culture: they stand in the phenotype tables, and no comparison has them.",
+            "To compare cells stained ex vivo, give each specimen a culture of 0 hours in a condition of the role day0.",
+            found=privacy.alias(str(first["fcs_file"])),
+            expected="a culture_id",
+            **table.at(stained[0], "culture_id"),
+        )
+
+
+def bead_runs(tables: Tables, config: Config, folder: Folder) -> Iterator[Problem]:
+    """Calibration beads name a detector of a panel, and a day on which the panel's files were acquired."""
+    table, panels = tables["phenotype/beads"], tables["phenotype/panels"].frame
+    detectors = set(zip(panels["panel_id"], panels["channel"], strict=True))
+    runs = _runs(tables)
+    known = key_is_there(tables, folder, "phenotype/panels", "panel_id")
+    for i, one in enumerate(records(table.frame)):
+        if pd.isna(one.panel_id) or pd.isna(one.channel) or pd.isna(one.run_day):
+            continue  # said by the cell
+        if known and (one.panel_id, one.channel) not in detectors:
+            own = sorted(str(c) for p, c in detectors if p == one.panel_id)
+            yield Problem(
+                "error",
+                "unknown-key",
+                "phenotype/panels has no such detector in this panel.",
+                "Write the channel as phenotype/panels has it, or correct panel_id.",
+                found=f"{one.panel_id}, {one.channel}",
+                expected=", ".join(own) or "a panel_id of phenotype/panels",
+                **table.at(i, "channel"),
+            )
+        elif (one.panel_id, one.run_day) not in runs:
+            yield Problem(
+                "warning",
+                "beads-without-run",
+                "No file of this panel was acquired on the day of these beads; they calibrate nothing.",
+                "Correct run_day: it is that of phenotype/samples, else the batch day of the culture.",
+                found=str(one.run_day),
+                expected=", ".join(str(d) for p, d in sorted(runs) if p == one.panel_id),
+                **table.at(i, "run_day"),
+            )
+
+
+def bead_peaks(tables: Tables, config: Config, folder: Folder) -> Iterator[Problem]:
+    """Of two peaks of a run and detector, the one with more light has more assigned to it."""
+    table = tables["phenotype/beads"]
+    rows = list(records(table.frame))
+    dimmer: dict[tuple[str, ...], float] = {}
+    for i in sorted(range(len(rows)), key=lambda i: rows[i].median_mfi):
+        one = rows[i]
+        if pd.isna(one.assigned) or pd.isna(one.median_mfi):
+            continue  # said by the cell
+        key = tuple(str(part) for part in (one.panel_id, one.run_day, one.channel))
+        given = dimmer.setdefault(key, -1.0)
+        if one.assigned <= given:
+            yield Problem(
+                "error",
+                "peaks-swapped",
+                "A peak with more light than another has no larger assigned value.",
+                "Correct the two peaks.",
+                found=f"{one.assigned:g}",
+                expected=f"above {given:g}",
+                **table.at(i, "assigned"),
+            )
+        dimmer[key] = max(given, one.assigned)
+
+
+def _runs(tables: Tables) -> set[tuple[str, int]]:
+    """Panel and day of every phenotype file, as `phenotype/samples` describes the day."""
+    days = tables["cultures"].frame.set_index("culture_id")["batch_day"].to_dict()
+    rows = records(tables["phenotype/samples"].frame)
+    both = ((r.panel_id, days.get(r.culture_id) if pd.isna(r.run_day) else r.run_day) for r in rows)
+    return {(str(panel), int(day)) for panel, day in both if day is not None and not pd.isna(day)}
+
+
 def layout_logic(tables: Tables, config: Config, folder: Folder) -> Iterator[Problem]:
     """Samples in a layout are known; a well set aside has a reason."""
     table = tables["cytokines/layout"]
