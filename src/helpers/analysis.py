@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from helpers.core.cache import digest_of, remember
@@ -174,8 +175,8 @@ class DonorPart:
         )
 
 
-def donor_parts(data: Analysis) -> dict[str, DonorPart]:
-    """The part of every analysed donor, in the order of ``donors_derived``.
+def donor_parts(data: Analysis) -> Iterator[DonorPart]:
+    """The part of every analysed donor, in the order of ``donors_derived``, one after the other.
 
     Parameters
     ----------
@@ -185,16 +186,29 @@ def donor_parts(data: Analysis) -> dict[str, DonorPart]:
     from helpers.cohort.owners import owners, parted
 
     known = owners(data.study_tables)
-    donors, readouts = data.table("donors_derived"), data.table("readouts")
     inputs, outputs = parted(data.study_tables, known), parted(data.measured, known)
+    controls = control_readouts(data)
+    hashes = _row_hashes(controls)
+    problems = _problems_by_donor(data.problems, known)
+    for donor in map(str, data.table("donors_derived")["donor_id"]):
+        if donor in known["donor_id"]:
+            cohort = _digest_of_rows("controls", controls, hashes[(controls["donor_id"] != donor).to_numpy()])
+            yield _donor_part(data, donor, inputs[donor], outputs[donor], (controls, cohort), problems.get(donor, ()))
+
+
+def control_readouts(data: Analysis) -> pd.DataFrame:
+    """Rows of ``readouts`` of the control donors, of the readouts that lead a donor's page."""
+    donors, readouts = data.table("donors_derived"), data.table("readouts")
     roles = dict(zip(donors["donor_id"], donors["role"], strict=True))
-    of_controls = readouts[(readouts["donor_id"].map(roles) == "control") & _leads(readouts, data.config)]
-    problems, about = _problems_by_donor(data.problems, known), known["donor_id"]
-    return {
-        str(donor): _donor_part(data, str(donor), inputs[donor], outputs[donor], of_controls, problems.get(donor, ()))
-        for donor in donors["donor_id"]
-        if donor in about
-    }
+    return readouts[(readouts["donor_id"].map(roles) == "control") & _leads(readouts, data.config)].reset_index(
+        drop=True
+    )
+
+
+def without_donor(controls: pd.DataFrame, donor: str) -> pd.DataFrame:
+    """Rows of all donors but one; the same table where it has none of that donor's."""
+    others = controls["donor_id"] != donor
+    return controls if others.all() else controls[others].reset_index(drop=True)
 
 
 def _leads(readouts: pd.DataFrame, config: Config) -> pd.Series:
@@ -211,19 +225,17 @@ def _donor_part(
     donor: str,
     inputs: dict[str, pd.DataFrame],
     outputs: dict[str, pd.DataFrame],
-    of_controls: pd.DataFrame,
+    compared: tuple[pd.DataFrame, str],
     problems: tuple[Problem, ...],
 ) -> DonorPart:
-    others = of_controls[of_controls["donor_id"] != donor].reset_index(drop=True)
-    others.attrs["simulated"] = data.config.simulated
+    controls, cohort = compared
     own_files = set(inputs["phenotype/samples"]["fcs_file"])
     files = {
         f: d for f, d in data.study.inputs.items() if f == "study.yaml" or _of_gates(f) or Path(f).name in own_files
     }
     study = replace(data.study, tables=data.study_tables | inputs, problems=problems, inputs=files)
-    cohort = _content({"controls": others})
     whole = digest_of([donor, cohort, _content(study.tables | outputs), repr(problems), repr(sorted(files.items()))])
-    return DonorPart(donor, Analysis(study, outputs), others, whole, cohort)
+    return DonorPart(donor, Analysis(study, outputs), without_donor(controls, donor), whole, cohort)
 
 
 def _of_gates(file: str) -> bool:
@@ -233,8 +245,15 @@ def _of_gates(file: str) -> bool:
 
 def _content(tables: Mapping[str, pd.DataFrame]) -> str:
     """Digest of what stands in tables, whatever order they come in."""
-    hashed = ((n, t, pd.util.hash_pandas_object(t, index=False).to_numpy().tobytes()) for n, t in tables.items())
-    return digest_of([part for n, t, rows in sorted(hashed, key=lambda h: h[0]) for part in (n, repr([*t]), rows)])
+    return digest_of(_digest_of_rows(n, t, _row_hashes(t)) for n, t in sorted(tables.items(), key=lambda item: item[0]))
+
+
+def _row_hashes(table: pd.DataFrame) -> np.ndarray:
+    return np.asarray(pd.util.hash_pandas_object(table, index=False))
+
+
+def _digest_of_rows(name: str, table: pd.DataFrame, hashes: np.ndarray) -> str:
+    return digest_of([name, repr([*table]), hashes.tobytes()])
 
 
 def _problems_by_donor(
@@ -268,13 +287,14 @@ def load_donor(study: str | Path = "", donor: str = "") -> DonorPart:
     folder = study_folder(study)
     digest = _asked_content(folder)
     part = kept_part(digest, donor, lambda: _chosen(load_study(folder), donor))
+    controls = kept_controls(digest, lambda: control_readouts(load_study(folder)))
     own = replace(part.own, study=replace(part.own.study, folder=folder))
-    return replace(part, own=own)
+    return replace(part, own=own, controls=without_donor(controls, part.donor_id))
 
 
 @remember("analysis", ignore=("make",))
 def kept_part(digest: str, donor: str, make: Callable[[], DonorPart]) -> DonorPart:
-    """A donor's part by the study's digest; a page then need not load the whole study.
+    """A donor's part by the study's digest, without the controls; a page then need not load the whole study.
 
     Parameters
     ----------
@@ -285,19 +305,26 @@ def kept_part(digest: str, donor: str, make: Callable[[], DonorPart]) -> DonorPa
     make
         What makes the part where it is not remembered.
     """
+    part = make()
+    return replace(part, controls=part.controls.iloc[:0])  # the same for all donors, so kept once
+
+
+@remember("analysis", ignore=("make",))
+def kept_controls(digest: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """The controls' rows by the study's digest; arguments as in `kept_part`."""
     return make()
 
 
 def _chosen(data: Analysis, donor: str) -> DonorPart:
-    parts = donor_parts(data)
-    if not donor and parts:
-        return next(iter(parts.values()))
-    if donor not in parts:
-        near = get_close_matches(donor, parts, 1)
-        expected = near[0] if near else ", ".join(list(parts)[:12])
-        message, fix = "No donor who is analysed has this code.", "Write the code as it stands in donors."
-        raise Refused([Problem("error", "no-such-donor", message, fix, found=donor, expected=expected)])
-    return parts[donor]
+    first: list[str] = []
+    for part in donor_parts(data):
+        if donor in ("", part.donor_id):
+            return part
+        first.append(part.donor_id)
+    near = get_close_matches(donor, first, 1)
+    expected = near[0] if near else ", ".join(first[:12])
+    message, fix = "No donor who is analysed has this code.", "Write the code as it stands in donors."
+    raise Refused([Problem("error", "no-such-donor", message, fix, found=donor, expected=expected)])
 
 
 def study_folder(study: str | Path = "") -> Path:

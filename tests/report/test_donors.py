@@ -46,7 +46,7 @@ def edit(file: Path, donor: str, column: str, value: object) -> None:
 
 def test_a_part_holds_every_row_of_its_donor_and_no_others(study: Path) -> None:
     data = load_study(study)
-    parts = donor_parts(data)
+    parts = {part.donor_id: part for part in donor_parts(data)}
     assert list(parts) == list(data.table("donors_derived")["donor_id"])
     for name, table in data.measured.items():
         if "donor_id" not in table or name in ("exclusions", "participant_flow"):
@@ -63,7 +63,7 @@ def test_a_part_holds_every_row_of_its_donor_and_no_others(study: Path) -> None:
 def test_a_control_is_not_compared_with_itself(study: Path) -> None:
     data = load_study(study)
     roles = data.table("donors_derived").set_index("donor_id")["role"]
-    for donor, part in donor_parts(data).items():
+    for donor, part in ((p.donor_id, p) for p in donor_parts(data)):
         expected = {d for d, r in roles.items() if r == "control"} - {donor}
         assert set(part.controls["donor_id"]) == expected
         named = {(r["assay"], r["name"]) for r in data.config.settings["readouts"]}
@@ -104,7 +104,8 @@ def test_a_controls_new_value_touches_the_page_of_everybody_compared_with_it(stu
     control = next(d for d, r in roles.items() if r == "control")
     file = changed / "measurements.csv"
     table = pd.read_csv(file, dtype=str, keep_default_na=False)
-    own = set(donor_parts(data)[control].own.study_tables["cultures"]["culture_id"])
+    part = next(p for p in donor_parts(data) if p.donor_id == control)
+    own = set(part.own.study_tables["cultures"]["culture_id"])
     hit = table["culture_id"].isin(own) & table["readout"].eq("OilRedO")
     table.loc[hit, "value"] = "0.77"
     table.to_csv(file, index=False)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from helpers.analysis import Analysis, donor_parts, kept_part
+from helpers.analysis import Analysis, DonorPart, control_readouts, donor_parts, kept_controls, kept_part
 from helpers.core.cache import remember
 from helpers.core.files import safe_name
 from helpers.report import words
@@ -41,8 +41,12 @@ def page_keys(data: Analysis) -> dict[str, Key]:
 @remember("report", ignore=("data",))
 def _page_keys(digest: str, data: Analysis) -> dict[str, Key]:
     """Also keeps each part, so that the kernel of a page need not load the whole study."""
-    parts = donor_parts(data)
-    return {donor: Key(kept_part(digest, donor, lambda p=p: p).digest, p.cohort) for donor, p in parts.items()}  # type: ignore[misc]
+    kept_controls(digest, lambda: control_readouts(data))
+    return {part.donor_id: _kept(digest, part) for part in donor_parts(data)}
+
+
+def _kept(digest: str, part: DonorPart) -> Key:
+    return Key(kept_part(digest, part.donor_id, lambda: part).digest, part.cohort)
 
 
 def page_file(donor: str) -> str:
