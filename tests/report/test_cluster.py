@@ -45,8 +45,8 @@ class Cluster:
 
         return str(json.loads(self.file.read_text(encoding="utf-8"))["address"])
 
-    def worker(self) -> subprocess.Popen[bytes]:
-        return self._start("dask_worker", "--nthreads", "1", "--no-dashboard", "--no-nanny", "--death-timeout", "60")
+    def worker(self, *words: str) -> subprocess.Popen[bytes]:
+        return self._start("dask_worker", "--nthreads", "1", "--no-dashboard", "--death-timeout", "60", *words)
 
     def _start(self, program: str, *words: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"{program}-{len(self.processes)}.log").open("wb") as log:
@@ -91,7 +91,7 @@ def test_a_cluster_makes_the_same_report_though_a_worker_is_killed(
     with monkeypatch.context() as here:
         here.setenv("APAP_CACHE", str(tmp_path / "own-cache"))
         build_report(small_study, tmp_path / "local")
-    victim, _ = dask.worker(), dask.worker()
+    victim, _ = dask.worker("--no-nanny"), dask.worker()
 
     def no_kernel_here() -> None:
         raise AssertionError("the notebooks are for the workers")
@@ -178,6 +178,6 @@ def test_a_scheduler_that_is_lost_is_a_sentence(dask: Cluster) -> None:
 
 def test_a_task_that_ends_every_worker_is_a_sentence(dask: Cluster) -> None:
     for _ in range(5):
-        dask.worker()
+        dask.worker("--no-nanny")
     with pytest.raises(ClusterFailed, match="again and again"), cluster(dask.address, str):
         each(os._exit, [1], 1)

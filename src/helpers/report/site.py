@@ -221,40 +221,47 @@ def _methods_body(data: Analysis) -> str:
 
 def _provenance_body(record: Mapping[str, Any]) -> str:
     """Everything of the record but its times, so that the page is the same for the same report."""
-    pairs = {
-        "Study": record["study"]["id"],
-        "Data digest": record["study"]["digest"],
-        "Project version": record["project"]["version"],
-        "Source digest": record["project"]["source_digest"],
-        "Git commit": record["project"]["git_commit"] or "not known",
-        "Uncommitted changes": {True: "yes", False: "no", None: "not known"}[record["project"]["git_changes"]],
-        "Seed of resampling": str(record["seed"]),
-        "Python": record["python"],
-        "Platform": record["platform"],
-        **{f"Parameter {k}": str(v) for k, v in record["parameters"].items()},
-    }
-    facts = "".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(str(v))}</dd>" for k, v in pairs.items())
+    study, project = record["study"], record["project"]
+    known = {True: words.YES, False: words.NO, None: words.NOT_KNOWN}
+    values = (
+        study["id"],
+        study["digest"],
+        project["version"],
+        project["source_digest"],
+        project["git_commit"] or words.NOT_KNOWN,
+        known[project["git_changes"]],
+        record["seed"],
+        record["python"],
+        record["platform"],
+    )
+    pairs = dict(zip(words.PROVENANCE_FACTS, map(str, values), strict=True))
+    pairs |= {f"{words.PARAMETER} {k}": str(v) for k, v in record["parameters"].items()}
+    facts = "".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in pairs.items())
     inputs = show_table(
         pd.DataFrame(record["inputs"]),
-        "Input files.",
-        ("Names that hold a date or an identity are replaced by an alias.",),
-        {"file": "File", "sha256": "SHA-256"},
+        words.INPUT_FILES,
+        (words.ALIASES,),
+        {"file": words.FILE, "sha256": "SHA-256"},
     )
     packages = show_table(
         pd.DataFrame(sorted(record["packages"].items()), columns=["package", "version"]),
-        "Packages.",
-        labels={"package": "Package", "version": "Version"},
+        f"{words.PACKAGES}.",
+        labels={"package": words.PACKAGE, "version": words.VERSION},
     )
-    return f'<p>{html.escape(words.PROVENANCE_LEAD)}</p><dl class="pairs">{facts}</dl><h2 id="inputs">Inputs</h2>{inputs._repr_html_()}<h2 id="packages">Packages</h2>{packages._repr_html_()}'
+    return (
+        f'<p>{html.escape(words.PROVENANCE_LEAD)}</p><dl class="pairs">{facts}</dl>'
+        f'<h2 id="inputs">{words.INPUTS}</h2>{inputs._repr_html_()}'
+        f'<h2 id="packages">{words.PACKAGES}</h2>{packages._repr_html_()}'
+    )
 
 
 def _index_body(data: Analysis, pages: Sequence[Page], made: Sequence[Page]) -> str:
     donors = data.table("donors_derived")
-    facts = [{"value": str(len(donors)), "label": "donors analysed"}]
+    facts = [{"value": str(len(donors)), "label": words.DONORS_ANALYSED}]
     facts += [{"value": str(int((donors["group"] == g.code).sum())), "label": g.label} for g in data.config.groups]
     facts += [
-        {"value": str(data.table("completeness")["assay"].nunique()), "label": "assays and measurements"},
-        {"value": _share(data.table("completeness")), "label": "of planned results are there"},
+        {"value": str(data.table("completeness")["assay"].nunique()), "label": words.ASSAYS_MEASURED},
+        {"value": _share(data.table("completeness")), "label": words.RESULTS_THERE},
     ]
     schemas = output_tables()
     described = [(name, schemas[name].description if name in schemas else "") for name in (*data.names(), "table_one")]

@@ -42,3 +42,24 @@ FILES = "Files"
 EFFECTS = "Effects of co-culture"
 FIGURES = "Figures"
 FILTER, FILTERED = "Show rows with", "rows of"
+DONORS_ANALYSED = "donors analysed"
+ASSAYS_MEASURED = "assays and measurements"
+RESULTS_THERE = "of planned results are there"
+PROVENANCE_FACTS = (
+    "Study",
+    "Data digest",
+    "Project version",
+    "Source digest",
+    "Git commit",
+    "Uncommitted changes",
+    "Seed of resampling",
+    "Python",
+    "Platform",
+)
+PARAMETER = "Parameter"
+YES, NO, NOT_KNOWN = "yes", "no", "not known"
+INPUTS, INPUT_FILES, FILE = "Inputs", "Input files.", "File"
+ALIASES = "Names that hold a date or an identity are replaced by an alias."
+PACKAGES, PACKAGE, VERSION = "Packages", "Package", "Version"
+AS_WORD = "Table 1, effects, figures and methods as a Word document"
+AS_WORKBOOK = "All tables in one workbook"
