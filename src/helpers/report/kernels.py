@@ -46,10 +46,25 @@ FINAL_ENVIRONMENT = {
 }
 """What cannot be changed after a fork; plain kernels get the same, so that a page does not hang on how it was made."""
 
-_ONE_THREAD = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
-"""What would start a thread in the server: a process forks safely only while it has one (pyarrow's allocator)."""
+_SERVER_ENVIRONMENT = {"JE_ARROW_MALLOC_CONF": "background_thread:false", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+"""No thread, since a process forks safely only while it has one (pyarrow's allocator); no remarks of a debugger."""
 
-PRELOADED = ("ipykernel.kernelapp", "pandas", "matplotlib.pyplot", "seaborn", "tableone", "helpers.analysis")
+PRELOADED = (
+    "ipykernel.kernelapp",
+    # what every kernel would import while it starts, half of its time
+    "ipykernel.debugger",
+    "IPython.core.completerlib",
+    "IPython.core.magics.execution",
+    "IPython.core.oinspect",
+    "IPython.core.pylabtools",
+    "IPython.extensions.storemagic",
+    "sqlite3",
+    "pandas",
+    "matplotlib.pyplot",
+    "seaborn",
+    "tableone",
+    "helpers.analysis",
+)
 PRELOADED_ROOMS = ("helpers.figures", "helpers.tables")
 _SECONDS = 120.0
 
@@ -151,7 +166,7 @@ class _Server:
                 [sys.executable, "-P", "-m", SERVER, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **FINAL_ENVIRONMENT, **_ONE_THREAD},
+                env={**os.environ, **FINAL_ENVIRONMENT, **_SERVER_ENVIRONMENT},
                 start_new_session=True,  # an interrupt at the terminal is for the client, which then ends this one
             )
 
