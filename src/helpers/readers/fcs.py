@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -217,6 +218,15 @@ def read_fcs_header(path: Path, file: str) -> FcsHeader:
     Refused
         If the file is damaged or of a kind that is not read; the same as `read_fcs`.
     """
+    try:
+        state = path.stat()
+    except OSError:
+        _Notes(file).refuse("unreadable", "The file cannot be opened.")
+    return _header_of(path, file, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=512)  # several rooms ask the same files of a study
+def _header_of(path: Path, file: str, mtime_ns: int, size: int) -> FcsHeader:
     notes = _Notes(file)
     with _opened(path, notes) as handle:
         return _layout(handle, notes).header
