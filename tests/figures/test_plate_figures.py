@@ -81,6 +81,15 @@ def test_paired_lines_draw_each_value_once_and_bounds_at_their_limit(data: Analy
     np.testing.assert_allclose(draw.drawn_values(left), left["upper"])
 
 
+def test_changes_of_hundreds_of_donors_are_counted(data: Analysis) -> None:
+    readouts = data.table("readouts").query(
+        "assay == 'cytokines' and readout == 'IL-6' and condition in ('am', 'am_msc')"
+    )
+    one = readouts[readouts["donor_id"] == "D19"]
+    many = pd.concat([one.assign(donor_id=f"E{i:03d}") for i in range(301)], ignore_index=True)
+    assert "301 donors are more" in draw.change_map(many, data.config, "cytokines", "am_msc", "am").alt
+
+
 def test_changes_of_bounds_are_marked(data: Analysis) -> None:
     readouts = data.table("readouts")
     own = readouts[(readouts["assay"] == "cytokines") & (readouts["scale"] == "log2")]

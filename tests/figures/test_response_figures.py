@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from PIL import Image
 
 from helpers.analysis import Analysis, load_study
 from helpers.core.schemas import output_tables
 from helpers.figures import response as draw
-from helpers.figures.base import PRINT_DPI, Picture
+from helpers.figures.base import LONGEST_PX, MOST_ROWS, PRINT_DPI, Picture
 from helpers.figures.style import styled
 from helpers.stats import response
 from helpers.study.config import Config
@@ -231,3 +234,21 @@ def test_pictures_are_the_same_bytes_twice(data: Analysis) -> None:
         return draw.response_map(t("donor_changes"), t("missing_pairs"), t("effects"), t("donors_derived"), data.config)
 
     assert made().image("svg") == made().image("svg")
+
+
+def test_hundreds_of_donors_are_counted_and_sent_to_their_table() -> None:
+    who = [f"D{i:03d}" for i in range(MOST_ROWS + 1)]
+    donors = pd.DataFrame({"donor_id": who, "group": "apap"})
+    many = pd.concat([OWN.iloc[:1].assign(donor_id=donor) for donor in who], ignore_index=True)
+    missing = pd.DataFrame(columns=output_tables()["missing_pairs"].columns)
+    picture = draw.response_map(many, missing, effects({}), donors, CONFIG)
+    assert "301 donors are more than a map can show" in picture.alt and "donor_changes" in picture.alt
+    assert set(picture.data["donor_id"]) == set(who)
+    fewer = draw.response_map(many.iloc[1:], missing, effects({}), donors.iloc[1:], CONFIG)
+    assert "more than a map" not in fewer.alt
+
+
+def test_a_drawing_of_any_length_can_be_printed() -> None:
+    figure = Figure(figsize=(1, 1000))
+    image = Image.open(io.BytesIO(Picture(figure, "long", "", "", pd.DataFrame()).image("png", PRINT_DPI)))
+    assert image.height <= LONGEST_PX and image.height > 0.9 * LONGEST_PX

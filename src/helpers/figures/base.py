@@ -25,6 +25,10 @@ from helpers.study.config import Config
 
 P = ParamSpec("P")
 SCREEN_DPI, PRINT_DPI, FINE_DPI = 110, 300, 600
+MOST_ROWS = 300
+"""Donors above which a map with a row for each would be longer than anyone reads."""
+LONGEST_PX = 60_000
+"""Dots along a side above which no image can be written; a longer drawing is printed with fewer dots an inch."""
 PIXELS_AN_INCH = 107  # on a page, where 8-point type then stands at about 12 pixels
 
 MARK, MARK_IN, MARK_COLOUR = "SIMULATED", 0.14, "#8A2B00"
@@ -98,7 +102,7 @@ class Picture:
 def _print(figure: Figure, out: io.BytesIO, kind: str, dpi: int) -> None:
     """Draw into a file, once; `Figure.savefig` draws each figure twice, for a box that is not asked for here."""
     before = figure.dpi
-    figure.set_dpi(dpi)
+    figure.set_dpi(min(dpi, LONGEST_PX / max(figure.get_size_inches())))
     try:
         if kind == "svg":
             FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None})
@@ -219,3 +223,10 @@ def sentence_picture(name: str, sentence: str, data: pd.DataFrame, width: float)
     axes.axis("off")
     axes.text(0, 0.5, sentence, va="center", wrap=True)
     return Picture(figure, name, sentence, sentence, data)
+
+
+def too_many_donors(name: str, donors: int, data: pd.DataFrame, width: float) -> Picture:
+    """What stands in place of a map with a row for each donor where it would have more than `MOST_ROWS`."""
+    return sentence_picture(
+        name, f"{donors:,} donors are more than a map can show; the table donor_changes has each of them.", data, width
+    )

@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from helpers.core.numbers import show as number
 from helpers.core.numbers import show_interval
-from helpers.figures.base import Picture, drawn, sentence_picture
+from helpers.figures.base import MOST_ROWS, Picture, drawn, sentence_picture, too_many_donors
 from helpers.figures.style import COLUMN_IN, GREY, PAGE_IN, PURPLE, group_looks
 from helpers.figures.words import CONTRAST, SCALE_AXIS, STATUS_SHORT
 from helpers.stats.labels import readout_words
@@ -490,6 +490,8 @@ def change_map(
     )
     if changes.empty:
         return sentence_picture(name, "No donor has both arms.", changes, PAGE_IN)
+    if (n := changes["donor_id"].nunique()) > MOST_ROWS:
+        return too_many_donors(name, n, changes, PAGE_IN)
     order = {g.code: i for i, g in enumerate(config.groups)}
     donors = (
         changes[["donor_id", "group"]]

@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from helpers.core.numbers import show as number
 from helpers.core.numbers import show_interval
-from helpers.figures.base import Picture, drawn, sentence_picture
+from helpers.figures.base import MOST_ROWS, Picture, drawn, sentence_picture, too_many_donors
 from helpers.figures.effects import ratio_ticks
 from helpers.figures.style import BLUE, GREY, ORANGE, PAGE_IN, PURPLE, group_looks
 from helpers.figures.words import CHANGE_UNIT, GAS, HEALTH_CAPTION, HEALTH_SOURCE, ONE_MORE, SCALE_AXIS, STATUS_SHORT
@@ -352,6 +352,8 @@ def response_map(
         return sentence_picture(
             name, "0 donors have a change that can be set against the spread of donors.", rows, PAGE_IN
         )
+    if len(donors) > MOST_ROWS:
+        return too_many_donors(name, len(donors), pd.concat(columns, ignore_index=True), PAGE_IN)
     order = {g.code: i for i, g in enumerate(config.groups)}
     who = donors.assign(place=donors["group"].map(order)).sort_values(["place", "donor_id"], kind="stable")
     labels = _map_labels([next(part.itertuples()) for part in columns], effects, config)
