@@ -20,8 +20,13 @@ test-long: .venv/.installed
 	$(BIN)/python -m pytest -m long tests/long
 
 # Ratios against peers in the same run; takes an hour. The calibration of the statistics is longer and runs alone.
-bench: .venv/.installed
-	for one in commands notebooks curves flow effects scale; do $(BIN)/python benchmarks/$$one.py || exit 1; done
+# Other files than the demo's: make bench BENCH_FCS="a.fcs b.fcs" BENCH_PLATES="plate.csv"
+BENCH_FCS ?= demo/phenotype/fcs/B01C0*_stained.fcs
+BENCH_PLATES ?= demo/cytokines/raw/*
+bench: .venv/.installed demo/study.yaml
+	for one in commands notebooks curves effects "plates $(BENCH_PLATES)" "flow $(BENCH_FCS)" \
+		"flow --study 120 $(BENCH_FCS)" "scale 26 52 104"; do \
+		set -- $$one; echo "== $$one"; name=$$1; shift; $(BIN)/python benchmarks/$$name.py "$$@" || exit 1; done
 
 lab: .venv/.installed $(STUDY)/study.yaml
 	$(BIN)/apap lab $(STUDY)

@@ -137,10 +137,10 @@ def test_a_files_own_gate_goes_before_its_donors_and_that_before_everyones() -> 
         (3.0,),
     ]
     assert rows_for(rows, "", "")[0].edges == (1.0,)
-    log = overrides({"G": rows}, {"D01": ["a.fcs", "b.fcs"]})
-    assert log[["override_for", "n_files", "edges", "edges_of_all", "reason"]].to_numpy().tolist() == [
-        ["D01", 2, "2", "1", "foamy"],
-        ["b.fcs", 1, "3", "1", "clog"],
+    log = overrides({"G": rows}, {"D01": ["a.fcs", "b.fcs"]}, {"b.fcs": 4})
+    assert log[["override_for", "n_files", "n_controls", "edges", "edges_of_all", "reason"]].to_numpy().tolist() == [
+        ["D01", 2, 0, "2", "1", "foamy"],
+        ["b.fcs", 1, 4, "3", "1", "clog"],
     ]
 
 

@@ -32,7 +32,8 @@ def naming(data: Analysis, codes: set[str]) -> set[str]:
         n: data.table(n).select_dtypes(exclude="number").drop(columns="well", errors="ignore").astype("string")
         for n in data.names()
     }
-    return {n for n, t in texts.items() if t.apply(lambda c: c.str.contains(pattern).fillna(False)).any(axis=None)}
+    named = {n: t.apply(lambda c: c.str.contains(pattern).fillna(False).astype(bool)) for n, t in texts.items()}
+    return {n for n, found in named.items() if found.to_numpy(dtype=bool).any()}
 
 
 def test_a_withdrawn_donor_stands_in_the_log_only(data: Analysis) -> None:
