@@ -24,7 +24,7 @@ test-long: .venv/.installed
 BENCH_FCS ?= demo/phenotype/fcs/B01C0*_stained.fcs
 BENCH_PLATES ?= demo/cytokines/raw/*
 bench: .venv/.installed demo/study.yaml
-	for one in commands notebooks curves effects "plates $(BENCH_PLATES)" "flow $(BENCH_FCS)" \
+	for one in commands parts notebooks curves effects "plates $(BENCH_PLATES)" "flow $(BENCH_FCS)" \
 		"flow --study 120 $(BENCH_FCS)" "scale 26 52 104"; do \
 		set -- $$one; echo "== $$one"; name=$$1; shift; $(BIN)/python benchmarks/$$name.py "$$@" || exit 1; done
 

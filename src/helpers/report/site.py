@@ -235,7 +235,8 @@ def _provenance_body(record: Mapping[str, Any]) -> str:
         record["platform"],
     )
     pairs = dict(zip(words.PROVENANCE_FACTS, map(str, values), strict=True))
-    pairs |= {f"{words.PARAMETER} {k}": str(v) for k, v in record["parameters"].items()}
+    given = record["parameters"].items()
+    pairs |= {f"{words.PARAMETER} {k}": ", ".join(v) if isinstance(v, list) else str(v) for k, v in given}
     facts = "".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in pairs.items())
     inputs = show_table(
         pd.DataFrame(record["inputs"]),
