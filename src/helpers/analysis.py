@@ -183,17 +183,20 @@ def donor_parts(data: Analysis) -> Iterator[DonorPart]:
     data
         The study.
     """
-    from helpers.cohort.owners import owners, parted
+    from helpers.cohort.owners import owners, places
 
     known = owners(data.study_tables)
-    inputs, outputs = parted(data.study_tables, known), parted(data.measured, known)
+    tables = {f"in {n}": t for n, t in data.study_tables.items()} | {f"out {n}": t for n, t in data.measured.items()}
+    at = places(tables, known)
+    # of each row once, and not once for each donor
+    hashes = {name: _row_hashes(table) for name, table in tables.items()}
     controls = control_readouts(data)
-    hashes = _row_hashes(controls)
+    of_controls = _row_hashes(controls)
     problems = _problems_by_donor(data.problems, known)
     for donor in map(str, data.table("donors_derived")["donor_id"]):
-        if donor in known["donor_id"]:
-            cohort = _digest_of_rows("controls", controls, hashes[(controls["donor_id"] != donor).to_numpy()])
-            yield _donor_part(data, donor, inputs[donor], outputs[donor], (controls, cohort), problems.get(donor, ()))
+        if donor in at:
+            cohort = _digest_of_rows("controls", controls, of_controls[(controls["donor_id"] != donor).to_numpy()])
+            yield _donor_part(data, donor, tables, hashes, at[donor], (controls, cohort), problems.get(donor, ()))
 
 
 def control_readouts(data: Analysis) -> pd.DataFrame:
@@ -223,29 +226,33 @@ def _leads(readouts: pd.DataFrame, config: Config) -> pd.Series:
 def _donor_part(
     data: Analysis,
     donor: str,
-    inputs: dict[str, pd.DataFrame],
-    outputs: dict[str, pd.DataFrame],
+    tables: Mapping[str, pd.DataFrame],
+    hashes: Mapping[str, np.ndarray],
+    at: Mapping[str, np.ndarray],
     compared: tuple[pd.DataFrame, str],
     problems: tuple[Problem, ...],
 ) -> DonorPart:
+    """Input tables without owners stay whole, output tables without them are left out."""
+    from helpers.cohort.owners import parted
+
     controls, cohort = compared
+    own = parted(tables, at)
+    inputs = {n.removeprefix("in "): t for n, t in own.items() if n.startswith("in ")}
+    outputs = {n.removeprefix("out "): t for n, t in own.items() if n.startswith("out ")}
     own_files = set(inputs["phenotype/samples"]["fcs_file"])
     files = {
         f: d for f, d in data.study.inputs.items() if f == "study.yaml" or _of_gates(f) or Path(f).name in own_files
     }
     study = replace(data.study, tables=data.study_tables | inputs, problems=problems, inputs=files)
-    whole = digest_of([donor, cohort, _content(study.tables | outputs), repr(problems), repr(sorted(files.items()))])
+    seen = {n: hashes[n][at[n]] if n in at else hashes[n] for n in tables if n in at or n.startswith("in ")}
+    content = digest_of(_digest_of_rows(n, tables[n], rows) for n, rows in sorted(seen.items()))
+    whole = digest_of([donor, cohort, content, repr(problems), repr(sorted(files.items()))])
     return DonorPart(donor, Analysis(study, outputs), without_donor(controls, donor), whole, cohort)
 
 
 def _of_gates(file: str) -> bool:
     """Whether a file lies among FCS files and is none: a gate file may hold for any of them."""
     return file.startswith("phenotype/fcs/") and not file.casefold().endswith((".fcs", ".lmd"))
-
-
-def _content(tables: Mapping[str, pd.DataFrame]) -> str:
-    """Digest of what stands in tables, whatever order they come in."""
-    return digest_of(_digest_of_rows(n, t, _row_hashes(t)) for n, t in sorted(tables.items(), key=lambda item: item[0]))
 
 
 def _row_hashes(table: pd.DataFrame) -> np.ndarray:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.markers import TICKDOWN, TICKLEFT
 
 from helpers.analysis import Analysis
 from helpers.assays.flow.transforms import transformed
@@ -135,3 +138,18 @@ def test_views_show_what_the_tables_hold(data: Analysis) -> None:
     assert "CD206" in text and "AM + MSC" in text and "CD169" not in text
     assert "FMO, same donor and condition" in repr(views.controls_view(data.table("phenotype_markers")))
     assert "8 of 21" in repr(views.checklist_view(data.table("miflowcyt")))
+
+
+def test_minor_ticks_of_a_logicle_axis_stand_between_its_decades(steps: dict[str, Step]) -> None:
+    figure = Figure()
+    axes = figure.add_subplot()
+    draw.step_panel(axes, steps["Live"])
+    dyed = axes.xaxis if steps["Live"].x.dyed else axes.yaxis
+    (marks,) = [line for line in axes.lines if line.get_marker() in (TICKDOWN, TICKLEFT)]
+    places = np.asarray(marks.get_xdata() if dyed is axes.xaxis else marks.get_ydata())
+    decades = np.asarray(dyed.get_majorticklocs())
+    assert not len(dyed.get_minorticklocs()), "drawn as one line"
+    between = transformed(np.array([2e3, 5e3, 2e4, 5e4]), SCALE)
+    assert np.abs(places[:, None] - between).min(axis=0).max() < 1e-9
+    assert all(((places > a) & (places < b)).sum() == 8 for a, b in pairwise(decades[2:]))
+    assert (places >= 0).all() and (places <= 1).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from pathlib import Path
 
@@ -252,3 +253,22 @@ def test_a_drawing_of_any_length_can_be_printed() -> None:
     figure = Figure(figsize=(1, 1000))
     image = Image.open(io.BytesIO(Picture(figure, "long", "", "", pd.DataFrame()).image("png", PRINT_DPI)))
     assert image.height <= LONGEST_PX and image.height > 0.9 * LONGEST_PX
+
+
+def test_the_image_for_the_notebook_is_the_printed_one_made_smaller() -> None:
+    """Both carry the same drawing, whichever was asked for first; the printed one says how large it is on paper."""
+    figure = Figure(figsize=(3, 2))
+    figure.add_subplot().plot([0, 1], color="#0072B2", linewidth=30)
+    shown = []
+    for kinds in ((), (("svg", 110), ("png", PRINT_DPI))):
+        picture = Picture(figure, "line", "alt", "caption", pd.DataFrame())
+        printed = [picture.image(*kind) for kind in kinds]
+        bundle, metadata = picture._repr_mimebundle_()
+        shown.append(Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))))
+        assert metadata["image/png"]["alt"] == bundle["text/plain"] == "alt"
+    large = Image.open(io.BytesIO(printed[1]))
+    assert large.size == (900, 600) and round(large.info["dpi"][0]) == PRINT_DPI
+    assert [one.size for one in shown] == [(330, 220)] * 2
+    first, second = (np.asarray(one.convert("RGB"), dtype=float) for one in shown)
+    assert np.abs(first - second).mean() < 2 and np.ptp(first) > 200
+    assert max(len(one.getcolors()) for one in shown) <= 64

@@ -223,7 +223,7 @@ def test_a_notebook_that_fails_leaves_the_rest_built(
     names = {
         "10_good": ("1 + 1",),
         "11_bad": ("'before'", "raise ValueError('the curve has no points; call 1380' + '0138000')", "'after'"),
-        "12_dead": ("import os; os._exit(1)",),
+        "12_dead": ("'said before the end'", "import os; os._exit(1)"),
     }
     books = {name: notebook(tmp_path, name, *cells) for name, cells in names.items()}
     books["13_half"] = tmp_path / "13_half.ipynb"
@@ -244,6 +244,7 @@ def test_a_notebook_that_fails_leaves_the_rest_built(
     } <= set(files)
     page = files["11_bad.html"].decode()
     assert "the curve has no points" in page and "before" in page
+    assert "said before the end" in files["12_dead.html"].decode(), "what was done is kept"
     everything = b"".join(files.values())
     assert b"Traceback" not in everything
     assert b"13800138000" not in everything

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -112,6 +113,23 @@ def test_a_figure_is_there(either: bool) -> None:
 def test_a_kernel_that_dies_is_noticed(either: bool) -> None:
     with pytest.raises(DeadKernelError):
         run("import os; os._exit(3)")
+
+
+def test_a_kernel_that_dies_before_it_is_ready_is_noticed() -> None:
+    async def begin() -> None:
+        manager = ForkedKernelManager(kernel_name="python3")
+        manager.kernel_spec.argv[:] = [sys.executable, "-c", "raise SystemExit(3)"]
+        await manager.start_kernel()
+        client = manager.client()
+        client.start_channels()
+        try:
+            await client.wait_for_ready(timeout=30)
+        finally:
+            client.stop_channels()
+            await manager.cleanup_resources()
+
+    with pytest.raises(RuntimeError, match="died before it was ready"):
+        asyncio.run(begin())
 
 
 def test_a_cell_without_end_is_stopped_and_its_kernel_is_gone(either: bool, tmp_path: Path) -> None:

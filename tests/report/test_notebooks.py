@@ -13,6 +13,7 @@ import pytest
 
 from helpers.report.notebooks import (
     NOTEBOOKS,
+    TEMPLATES,
     WrongParameter,
     _body,
     check_parameters,
@@ -71,6 +72,16 @@ def test_each_of_several_figures_of_a_cell_is_shown_like_a_single_one() -> None:
         assert base64.b64encode(name.encode()).decode() in figure, "the image for print"
         assert base64.b64encode(b"for the screen").decode() not in figure
         assert all(f'href="figures/{name}.{kind}"' in figure for kind in ("svg", "png", "csv"))
+
+
+@pytest.mark.parametrize("template", sorted(TEMPLATES.rglob("*.j2")), ids=lambda p: p.relative_to(TEMPLATES).as_posix())
+def test_words_that_a_reader_sees_come_from_the_words_of_the_room(template: Path) -> None:
+    """A translation then needs no template; names of files and formats stay."""
+    text = re.sub(r"\{[{%].*?[%}]\}", " ", template.read_text(encoding="utf-8"), flags=re.S)
+    named = re.findall(r'(?:alt|title|aria-label|placeholder)="([^"]*)"', text)
+    seen = re.sub(r"<(style|script)\b.*?</\1>|<[^>]*>", " ", text, flags=re.S)
+    left = re.findall(r"[^\W\d_]+", re.sub(r"\S+\.(?:docx|xlsx|csv|json)|SVG", " ", " ".join([seen, *named])))
+    assert not [word for word in left if word != "csv"]
 
 
 @pytest.mark.parametrize("name", study_notebooks())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
 Tables = Mapping[str, pd.DataFrame]
@@ -62,8 +63,8 @@ def owner_of(table: pd.DataFrame, known: Owners) -> pd.Series:
     return whose.where(whose.notna(), None)
 
 
-def parted(tables: Tables, known: Owners) -> dict[str, dict[str, pd.DataFrame]]:
-    """Every table's rows by donor.
+def places(tables: Tables, known: Owners) -> dict[str, dict[str, np.ndarray]]:
+    """Where each donor's rows stand in every table.
 
     Parameters
     ----------
@@ -74,15 +75,32 @@ def parted(tables: Tables, known: Owners) -> dict[str, dict[str, pd.DataFrame]]:
 
     Returns
     -------
-    By donor and name of table, in the tables' order; tables that name no donor are in none, and a donor without
-    rows has the table empty.
+    Numbers of rows, from 0, by donor and name of table, in the tables' order; tables that name no donor are in none.
+
+    Examples
+    --------
+    >>> found = places({"wells": pd.DataFrame({"donor_id": ["D2", "D1", "D2"]})}, {"donor_id": {"D1": "D1", "D2": "D2"}})
+    >>> found["D2"]["wells"].tolist()
+    [0, 2]
     """
     donors = known["donor_id"]
-    out: dict[str, dict[str, pd.DataFrame]] = {donor: {} for donor in donors}
+    out: dict[str, dict[str, np.ndarray]] = {donor: {} for donor in donors}
     for name, table in tables.items():
-        if not set(known) & set(table.columns):
-            continue
-        rows = dict(iter(table.groupby(owner_of(table, known), sort=False)))
-        for donor in donors:
-            out[donor][name] = rows.get(donor, table.iloc[:0]).reset_index(drop=True)
+        if set(known) & set(table.columns):
+            rows = pd.Series(range(len(table))).groupby(owner_of(table, known).to_numpy(), sort=False).indices
+            for donor in donors:
+                out[donor][name] = rows.get(donor, np.array([], dtype=int))
     return out
+
+
+def parted(tables: Tables, at: Mapping[str, np.ndarray]) -> dict[str, pd.DataFrame]:
+    """Rows of one donor in every table that names donors; a table without such rows is there, empty.
+
+    Parameters
+    ----------
+    tables
+        Tables by name.
+    at
+        Of the donor, from `places`.
+    """
+    return {name: tables[name].iloc[rows].reset_index(drop=True) for name, rows in at.items() if name in tables}

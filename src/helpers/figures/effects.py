@@ -160,14 +160,17 @@ def _forest_panel(axes: Axes, rows: pd.DataFrame, config: Config, kind: str) -> 
     for g, group in enumerate(groups):
         colour, marker = looks.get(group, (PURPLE, "D"))
         shift = (g - (len(groups) - 1) / 2) * step
-        for row in rows[(rows["group"] == group) & rows["estimate"].notna()].itertuples():
-            y = row.y - shift
-            ends = [_end(row.ci_low, row.estimate), _end(row.ci_high, row.estimate)]
-            axes.plot(ends, [y, y], color=colour, linewidth=0.9, zorder=2)
-            called = not pd.isna(row.p_adjusted) and row.p_adjusted <= config.settings["alpha"]
-            face = colour if called else "white"
-            axes.scatter(
-                [row.estimate], [y], s=13, marker=marker, facecolors=face, edgecolors=colour, linewidths=0.9, zorder=3
+        own = rows[(rows["group"] == group) & rows["estimate"].notna()]
+        y = (own["y"] - shift).to_numpy()
+        ends = [own[end].fillna(own["estimate"]) for end in ("ci_low", "ci_high")]
+        # one path with gaps, as in `_lines_panel`
+        spans = np.column_stack([*ends, np.full(len(own), np.nan)]).ravel()
+        axes.plot(spans, np.repeat(y, 3), color=colour, linewidth=0.9, zorder=2)
+        called = (own["p_adjusted"] <= config.settings["alpha"]).to_numpy(dtype=bool)
+        look: dict[str, Any] = {"linestyle": "", "marker": marker, "markersize": 13**0.5, "markeredgewidth": 0.9}
+        for face, these in ((colour, called), ("white", ~called)):
+            axes.plot(
+                own.loc[these, "estimate"], y[these], markerfacecolor=face, markeredgecolor=colour, zorder=3, **look
             )
     labels = {g.code: g.label for g in config.groups}
     for y, part in rows.groupby("y"):
@@ -182,12 +185,10 @@ def _forest_panel(axes: Axes, rows: pd.DataFrame, config: Config, kind: str) -> 
             if same
             else "; ".join(f"{_group_label(g, labels)}: {w}" for g, w in words.items())
         )
-        axes.text(0.01, y, said, color=GREY, fontsize=5.5, va="center", transform=axes.get_yaxis_transform(), zorder=1)
+        if said:
+            at = axes.get_yaxis_transform()
+            axes.text(0.01, y, said, color=GREY, fontsize=5.5, va="center", transform=at, zorder=1)
     axes.set_xlabel(SCALE_AXIS[kind.split(" ")[0]].format(unit=rows["unit"].iloc[0]))
-
-
-def _end(value: float, estimate: float) -> float:
-    return float(estimate if pd.isna(value) else value)
 
 
 def _label(readout: str, assay: str, config: Config) -> str:

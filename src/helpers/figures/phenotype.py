@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.markers import TICKDOWN, TICKLEFT
 from matplotlib.ticker import FuncFormatter
 
 from helpers.analysis import Analysis
@@ -101,10 +103,26 @@ def axis_ticks(which: Any, axis: Axis) -> None:
     if axis.dyed:
         which.set_ticks(transformed(np.array(DECADES), SCALE).tolist(), labels=list(_DECADE_WORDS))
         minor = transformed(np.array(_MINOR), SCALE)
-        which.set_ticks(minor[(minor >= 0) & (minor <= 1)].tolist(), minor=True)
+        _marks(which, minor[(minor >= 0) & (minor <= 1)])
     else:
         places = np.array([0, 0.25, 0.5, 0.75, 1.0])
         which.set_ticks(places.tolist(), labels=[f"{v:.0f}k" if v else "0" for v in places * axis.top / 1000])
+
+
+def _marks(which: Any, places: np.ndarray) -> None:
+    """Minor ticks as one line: they have no words, and a `Tick` for each would take half the time of the panel."""
+    axes, name, across = which.axes, which.axis_name, np.zeros(len(places))
+    upright, look = name == "x", cast("dict[str, Any]", mpl.rcParams)
+    axes.plot(
+        *((places, across) if upright else (across, places)),
+        linestyle="",
+        marker=TICKDOWN if upright else TICKLEFT,
+        markersize=look[f"{name}tick.minor.size"],
+        markeredgewidth=look[f"{name}tick.minor.width"],
+        color=look[f"{name}tick.color"],
+        transform=axes.get_xaxis_transform() if upright else axes.get_yaxis_transform(),
+        clip_on=False,
+    )
 
 
 def representative_files(data: Analysis) -> list[str]:

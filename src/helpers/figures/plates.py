@@ -191,17 +191,15 @@ def _curve_panel(axes: Axes, one: Any, points: pd.DataFrame, samples: pd.DataFra
         y = response(parameters, x)
         axes.plot(x[y > 0], y[y > 0], color=BLUE, linewidth=0.9)
     inside = seen["in_range"].astype(bool)
-    axes.scatter(
-        seen["expected_pg_ml"],
-        seen["mean_net_mfi"],
-        s=7,
-        facecolors=[BLUE if i else "white" for i in inside],
-        edgecolors=BLUE,
-        linewidths=0.6,
-        zorder=3,
+    outlying = seen["outlying"].astype(bool)
+    marks: tuple[tuple[pd.Series, dict[str, Any]], ...] = (
+        (inside, {"marker": "o", "markersize": 7**0.5, "mfc": BLUE, "mec": BLUE, "mew": 0.6, "zorder": 3}),
+        (~inside, {"marker": "o", "markersize": 7**0.5, "mfc": "white", "mec": BLUE, "mew": 0.6, "zorder": 3}),
+        (outlying, {"marker": "x", "markersize": 22**0.5, "mec": ORANGE, "mew": 1, "zorder": 4}),
     )
-    apart = seen[seen["outlying"].astype(bool)]
-    axes.scatter(apart["expected_pg_ml"], apart["mean_net_mfi"], s=22, marker="x", c=ORANGE, linewidths=1, zorder=4)
+    for these, look in marks:
+        if these.any():
+            axes.plot(seen.loc[these, "expected_pg_ml"], seen.loc[these, "mean_net_mfi"], linestyle="", **look)
     axes.set_xscale("log")
     axes.set_yscale("log")
     level = samples["net_mfi"].astype("float64")

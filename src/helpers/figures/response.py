@@ -532,9 +532,10 @@ def _scatter(axes: Axes, part: pd.DataFrame, column: str, looks: dict[str, tuple
     for group, (colour, marker) in looks.items():
         for mark, face, shape in (("", colour, marker), ("<", "white", "v"), (">", "white", "^")):
             own = part[(part["group"] == group) & (part["mark"] == mark)]
-            axes.scatter(
-                own[column], own["shown"], s=12, marker=shape, facecolors=face, edgecolors=colour, linewidths=0.7
-            )
+            if len(own):
+                axes.plot(
+                    own[column], own["shown"], shape, markersize=12**0.5, mfc=face, mec=colour, markeredgewidth=0.7
+                )
     axes.axhline(0, color=GREY, linewidth=0.6, zorder=0)
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.tick_params(labelsize=6.5)

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import shutil
 import tempfile
+import threading
 import time
 import warnings
 from collections import deque
@@ -37,6 +38,7 @@ from helpers.tables.workbook import workbook_bytes
 
 OK, PARTS_FAILED = 0, 3
 SPOOL = ".apap-spool"
+SECONDS_OF_NOTHING_NEW = 1.5
 Progress = Callable[[str, int, int], None]
 
 
@@ -104,34 +106,36 @@ def build_report(
     folder, out = Path(folder), Path(out)
     notebooks = _chosen(only)
     _outside(folder, out)
-    data = load_study(folder)
+    with _kernels_soon():
+        data = load_study(folder)
     out.mkdir(parents=True, exist_ok=True)
     with _alone(out), _passing():
         _sweep(out)
-        keys = {} if only else page_keys(data)
-        steps = len(notebooks) + len(keys) + 2
+        steps = len(notebooks) + (0 if only else len(data.table("donors_derived"))) + 2
         wishes = {"pdf_tiff": True} if pdf_tiff else {}
         of_study = (data.folder, data.config.id, data.digest)
         progress("study", 1, steps)
         done: dict[str, Rendered] = {}
         files: dict[str, Content] = {}
         with _spool(out) as spool, _running(jobs) as start:
-            going = deque(start(render_donor, *of_study, donor, key) for donor, key in keys.items())
-            # what needs no statistics runs while they are computed, the rest when they are there
             late = {name for name, path in notebooks.items() if _asks_for(path, INFERRED)}
-            for wanted in ({*notebooks} - late, late):
-                if wanted & late:
-                    _ = data.inferred
-                going += [
-                    start(render, path, wishes, data.folder, data.digest, data.config.id, data.digest)
-                    for name, path in notebooks.items()
-                    if name in wanted
-                ]
+            run = {
+                name: partial(start, render, path, wishes, data.folder, data.digest, data.config.id, data.digest)
+                for name, path in notebooks.items()
+            }
+            # what needs no statistics runs while they are computed, the rest when they are there
+            going = deque(run[name]() for name in notebooks if name not in late)
+            keys = {} if only else page_keys(data)
+            pages = deque(start(render_donor, *of_study, donor, key) for donor, key in keys.items())
+            if late:
+                _ = data.inferred
+            # the largest first, so that none is left to be waited for alone
+            going += [run[name]() for name in sorted(late, key=lambda name: -notebooks[name].stat().st_size)]
             files |= {} if only else _exports(data.digest, data)
             donors: dict[str, Rendered] = {}
             site = planned_site(data)
             for donor, key in keys.items():
-                donors[donor], own = _set_down(going.popleft().result(), site, key, spool)
+                donors[donor], own = _set_down(pages.popleft().result(), site, key, spool)
                 files |= own
                 progress(donors[donor].name, len(donors) + 1, steps)
             while going:
@@ -177,8 +181,9 @@ def build_donor(
     """
     folder, out = Path(folder), Path(out)
     _outside(folder, out)
-    data = load_study(folder)
-    keys = page_keys(data)
+    with _kernels_soon():
+        data = load_study(folder)
+        keys = page_keys(data)
     if donor not in keys:
         near = get_close_matches(donor, keys, 1)
         raise UsageError(f"No donor who is analysed has this code; there is {near[0] if near else ', '.join(keys)}.")
@@ -315,6 +320,20 @@ def _running(jobs: int) -> Iterator[Callable[..., Future[Rendered]]]:
                 kernels.stop()
                 time.sleep(0.1)
             raise
+
+
+@contextmanager
+def _kernels_soon() -> Iterator[None]:
+    """Start what kernels come from while a study is read, once that takes so long that there will be work for them."""
+    from helpers.report import kernels
+
+    timer = threading.Timer(SECONDS_OF_NOTHING_NEW, kernels.begin)
+    if starter() is None:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import re
 import shutil
 import threading
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -24,6 +25,7 @@ from helpers.analysis import CONTENT
 from helpers.core import privacy
 from helpers.core.cache import remember
 from helpers.core.files import PROJECT, scratch, sha256
+from helpers.report import words
 
 NOTEBOOKS = PROJECT / "notebooks"
 NOT_PAGES = ("donor_report", "explore")
@@ -238,6 +240,7 @@ def _execute(source: Path, target: Path, parameters: dict[str, object], cwd: Pat
             str(source),
             str(target),
             parameters=parameters,
+            engine_name=_engine(),
             kernel_name="python3",
             language="python",
             progress_bar=False,
@@ -260,6 +263,24 @@ def _execute(source: Path, target: Path, parameters: dict[str, object], cwd: Pat
             shutil.copyfile(source, target)
         return _sentence(type(err).__name__, str(err).strip().splitlines()[0] if str(err).strip() else "", None)
     return ""
+
+
+@cache
+def _engine() -> str:
+    """Name of papermill's own engine, but for one thing: it writes the notebook twice a cell, ours once at the end."""
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class Once(NBClientEngine):  # type: ignore[misc]  # papermill has no types
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **kwargs: Any) -> None:
+            target, nb_man.output_path = nb_man.output_path, None
+            try:
+                super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
+            finally:  # what was done before a kernel died is kept, too
+                nb_man.output_path = target
+
+    papermill_engines.register("apap-once", Once)
+    return "apap-once"
 
 
 def _sentence(kind: str, text: str, count: int | None) -> str:
@@ -305,8 +326,14 @@ def _title(notebook: Mapping[str, Any]) -> tuple[str, str]:
 def _body(notebook: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
     import nbformat
 
+    light = deepcopy(notebook)
+    for cell in light["cells"]:
+        for output in cell.get("outputs", ()):
+            # the exporter parses its page once more, which images of megabytes slow down
+            if f"figures/{output.get('metadata', {}).get('apap', {}).get('name')}.png" in files:
+                output["data"]["image/png"] = ""
     with _EXPORTING:
-        body, _ = _exporter().from_notebook_node(nbformat.reads(json.dumps(notebook), as_version=4))
+        body, _ = _exporter().from_notebook_node(nbformat.reads(json.dumps(light), as_version=4))
     return _sharp(str(body), files)
 
 
@@ -314,7 +341,9 @@ def _body(notebook: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
 def _exporter() -> Any:
     from nbconvert import HTMLExporter
 
-    return HTMLExporter(template_name="apap", extra_template_basedirs=[str(TEMPLATES)])
+    exporter = HTMLExporter(template_name="apap", extra_template_basedirs=[str(TEMPLATES)])
+    exporter.environment.globals["words"] = words
+    return exporter
 
 
 def _sharp(body: str, files: Mapping[str, bytes]) -> str:

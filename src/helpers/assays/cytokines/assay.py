@@ -214,7 +214,7 @@ def readout_wells(values: pd.DataFrame, tables: Mapping[str, pd.DataFrame], conf
         return pd.DataFrame()
     plates = tables["cytokines/plates"].set_index("plate_id")
     used = values[values["culture_id"].notna() & values["censoring"].notna() & ~values["qc"].str.contains("superseded")]
-    kits = [kit_of(plates.loc[p]) if not pd.isna(p) else "" for p in used["plate_id"]]
+    kits = used["plate_id"].map({plate: kit_of(row) for plate, row in plates.iterrows()}).fillna("")
     exact = used["censoring"] == "none"
     wells = pd.DataFrame(
         {
