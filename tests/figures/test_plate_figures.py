@@ -54,8 +54,14 @@ def test_the_forest_shows_every_estimate_of_the_table(data: Analysis) -> None:
     picture = sound(draw.forest(effects, data.config, "cytokines", "msc_effect"))
     rows = effects[(effects["assay"] == "cytokines") & (effects["contrast"] == "msc_effect")]
     assert len(picture.data) == len(rows)
-    points = sum(len(c.get_offsets()) for axes in picture.figure.axes for c in axes.collections)
-    assert points == rows["estimate"].notna().sum()
+    lines = [line for axes in picture.figure.axes for line in axes.lines]
+    points = [x for line in lines if line.get_linestyle() == "None" for x in line.get_xdata()]
+    assert sorted(points) == sorted(rows["estimate"].dropna())
+    spans = [line.get_xdata() for line in lines if np.isnan(np.asarray(line.get_xdata(), dtype=float)).any()]
+    ends = np.concatenate(spans).reshape(-1, 3)[:, :2]
+    there = rows[rows["estimate"].notna()]
+    wanted = [there[end].fillna(there["estimate"]) for end in ("ci_low", "ci_high")]
+    assert sorted(map(tuple, ends.tolist())) == sorted(zip(*wanted, strict=True)), "every interval, or its known end"
     names = {t.get_text().rstrip(" ▲▼") for axes in picture.figure.axes for t in axes.get_yticklabels()}
     without = set(rows["readout"]) - set(rows.loc[rows["estimate"].notna(), "readout"])
     assert set(rows["readout"]) - without <= names
