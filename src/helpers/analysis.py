@@ -232,14 +232,16 @@ def _donor_part(
     compared: tuple[pd.DataFrame, str],
     problems: tuple[Problem, ...],
 ) -> DonorPart:
-    """Input tables without owners stay whole, output tables without them are left out."""
+    """Input tables without owners stay whole but for gates of others, output tables without owners are left out."""
     from helpers.cohort.owners import parted
 
     controls, cohort = compared
+    own_files = set(tables["in phenotype/samples"]["fcs_file"].iloc[at["in phenotype/samples"]])
+    gates = tables["in phenotype/gates"]["override_for"]
+    at = {**at, "in phenotype/gates": np.flatnonzero(gates.isna() | gates.isin([donor, *own_files]))}
     own = parted(tables, at)
     inputs = {n.removeprefix("in "): t for n, t in own.items() if n.startswith("in ")}
     outputs = {n.removeprefix("out "): t for n, t in own.items() if n.startswith("out ")}
-    own_files = set(inputs["phenotype/samples"]["fcs_file"])
     files = {
         f: d for f, d in data.study.inputs.items() if f == "study.yaml" or _of_gates(f) or Path(f).name in own_files
     }

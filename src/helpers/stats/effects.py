@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -56,6 +58,19 @@ class _Readings:
     def __init__(self, raw: pd.DataFrame, several_lots: str) -> None:
         self.raw, self._several_lots = raw, several_lots
         self._without: dict[frozenset[str], Arms] = {}
+
+    @cached_property
+    def _of_each(self) -> tuple[np.ndarray, np.ndarray]:
+        condition, group = (self.raw[c].fillna("").to_numpy(dtype=object) for c in ("condition", "group"))
+        return condition, group
+
+    def of(self, conditions: AbstractSet[str], groups: AbstractSet[str]) -> pd.DataFrame:
+        """Rows of some conditions and groups."""
+        condition, group = self._of_each
+        mine = np.zeros(len(self.raw), dtype=bool)
+        for c, g in product(conditions, groups):
+            mine |= (condition == c) & (group == g)
+        return self.raw[mine]
 
     @cached_property
     def arms(self) -> Arms:
@@ -194,15 +209,16 @@ def _slices(readouts: pd.DataFrame, cell_controls: pd.DataFrame, plan: Plan) -> 
                 found = bool(over)
                 yield from over
             for hours, minutes, readings in () if contrast.over_time else made[which]:
-                raw = readings.raw
-                mine = (raw["condition"].isin(conditions) & raw["group"].isin(wanted)).to_numpy(dtype=bool)
-                if contrast.timepoint_h not in (None, hours) or not mine.any():
+                if contrast.timepoint_h not in (None, hours):
+                    continue
+                raw = readings.of(conditions, wanted)
+                if raw.empty:
                     continue
                 found = True
                 control = alone.get((assay, name), cell_controls.iloc[:0])
                 control = control[(control["condition"] == contrast.alone) & (control["timepoint_h"] == hours)]
-                key = _key(contrast, raw[mine], str(assay), str(name), visit, hours, minutes)
-                yield _Slice(contrast, readings, raw[mine], control, key)
+                key = _key(contrast, raw, str(assay), str(name), visit, hours, minutes)
+                yield _Slice(contrast, readings, raw, control, key)
             if not found:
                 nothing = _scaled(part.iloc[:0], plan, str(assay), str(name))
                 first = _scaled(part.iloc[:1], plan, str(assay), str(name))

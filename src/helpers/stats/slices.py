@@ -132,13 +132,17 @@ class Arms:
         rows = rows[[c for c in wanted if c in rows]].sort_values("donor_id", kind="stable").set_index("donor_id")
         self._none = rows.iloc[:0]
         self._parts = dict(iter(rows.groupby(["condition", "group"], sort=False)))
+        if self._scaled:
+            own = [c for c in COLUMNS if c in rows]
+            self._parts = {key: part[own] for key, part in self._parts.items()}
         self._several_lots = several_lots
+        self._left_out: frozenset[str] = frozenset()
         self._made: dict[tuple[str, str], pd.DataFrame] = {}
 
     def without(self, donors: frozenset[str]) -> Arms:
         """The same arms without some donors."""
         others = copy(self)
-        others._parts = {key: part[~part.index.isin(donors)] for key, part in self._parts.items()}
+        others._left_out = self._left_out | donors
         others._made = {}
         return others
 
@@ -154,6 +158,7 @@ class Arms:
         key = (condition, group)
         if key not in self._made:
             part = self._parts.get(key, self._none)
+            part = part[~part.index.isin(self._left_out)] if self._left_out else part
             part = part if self._scaled else on_scale(part)
             if np.isinf(part["value"].to_numpy(dtype="float64")).any():
                 raise NotEstimable("not_estimable", "A value is infinite; give it as a bound.")
@@ -176,7 +181,8 @@ def arm(own: pd.DataFrame, several_lots: str = "refuse") -> pd.DataFrame:
     NotEstimable
         ``repeated_rows``.
     """
-    rows = own[[c for c in COLUMNS if c in own]]
+    wanted = [c for c in COLUMNS if c in own]
+    rows = own if len(wanted) == own.shape[1] else own[wanted]
     if not rows.index.has_duplicates:
         return rows
     doubled = rows.index.duplicated(keep=False)

@@ -165,7 +165,8 @@ def read_control(source: Source, gates: Gates, quantiles: tuple[float, ...]) -> 
     Refused
         Where the file cannot be read.
     """
-    key = (gates.digest, gates.population, source.label, source.file, source.donor_id)
+    of_gates = gates.digest_for(source.file, source.donor_id)
+    key = (of_gates, gates.population, source.label, source.file, source.donor_id)
     return _control(source.digest, *key, quantiles, source, gates)
 
 
@@ -189,7 +190,8 @@ def read_uptake(
     source: Source, gates: Gates, thresholds: tuple[float, ...], background: Autofluorescence | None
 ) -> tuple[Uptake, Choice]:
     """A well's FCS file against thresholds; otherwise as `read_control`."""
-    key = (gates.digest, gates.population, source.label, source.file, source.donor_id)
+    of_gates = gates.digest_for(source.file, source.donor_id)
+    key = (of_gates, gates.population, source.label, source.file, source.donor_id)
     return _uptake(source.digest, *key, repr(thresholds), repr(background), thresholds, background, source, gates)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from helpers.assays.flow.compensation import compensate
 from helpers.assays.flow.gates import apply_gates
 from helpers.assays.phagocytosis.table_gates import TableGates, fitting
-from helpers.assays.phenotype.gating import resolved
+from helpers.assays.phenotype.gating import resolved, rows_for
 from helpers.core.cache import digest_of, remember
 from helpers.core.files import refuse_changed, sha256
 from helpers.core.problems import Problem, Refused, softened
@@ -32,7 +32,7 @@ class Gates:
     population
         Name of the population whose cells are counted.
     digest
-        Of the files and the table the gates were read from.
+        Of the gate files.
     sets
         Gates of gate files by FCS file; under "" where they are for every file.
     origins
@@ -55,7 +55,21 @@ class Gates:
 
     def with_table(self, table: TableGates) -> Gates:
         """The same with the study's gates table, which goes before gate files wherever it fits."""
-        return replace(self, table=table, digest=digest_of([self.digest, repr(table)]))
+        return replace(self, table=table)
+
+    def digest_for(self, file: str, donor_id: str) -> str:
+        """Of all that can choose the cells of one file: gates that are changed for others cannot.
+
+        Parameters
+        ----------
+        file
+            The FCS file.
+        donor_id
+            Whose cells they are.
+        """
+        name = file.rpartition("/")[2]
+        own = {gates: list(rows_for(rows, donor_id, name)) for gates, rows in self.table.sets.items()}
+        return digest_of([self.digest, repr(replace(self.table, sets=own))])
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,74 @@
+"""One threshold changed: only what depends on it is done again, counted by what the cache gained."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from helpers.analysis import load_study
+from helpers.assays.phagocytosis.controls import NO_PARTICLE, placed
+from helpers.report.donors import page_keys
+from helpers.simulate import write_demo
+from helpers.study.opening import open_study
+
+DONORS = 6
+FILES = ("_measured", "_control", "_uptake", "_fitted", "_read")
+"""What is remembered of an FCS file, an uptake well, a plate's curves, a plate's file."""
+
+
+def kept(cache: Path) -> Counter[str]:
+    """How many answers of each function are remembered."""
+    return Counter(answer.parent.parent.name for answer in cache.rglob("output.pkl"))
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("APAP_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "study"
+    write_demo(folder, donors=DONORS)
+    return folder
+
+
+def redone(study: Path, file: str, before: str, after: str) -> tuple[dict[str, int], set[str]]:
+    """Tasks done again after a text was replaced in a file of the study, and donors whose page is made anew."""
+    cache, path = study.parent / "cache", study / file
+    keys, first = page_keys(load_study(study)), kept(cache)
+    text = path.read_text(encoding="utf-8")
+    assert text.count(before) == 1
+    path.write_text(text.replace(before, after), encoding="utf-8")
+    again = page_keys(load_study(study))
+    return {name: kept(cache)[name] - first[name] for name in FILES}, {d for d in again if again[d] != keys[d]}
+
+
+GATE = "P1,CD45+,,Live"
+OWN_GATE = f"P1,Live,D01,Singlets,rectangle,Viability,;1900,Seen before unblinding.,1\n{GATE}"
+
+
+def test_a_gate_changed_for_one_patient_is_that_patients(study: Path) -> None:
+    tables = open_study(study).tables
+    cultures = tables["cultures"].merge(tables["specimens"], on="specimen_id")
+    own = set(cultures.loc[cultures["donor_id"] == "D01", "culture_id"])
+    files = tables["phenotype/samples"]["culture_id"].isin(own).sum()
+    wells = placed(tables)
+    wells = wells[wells["culture_id"].isin(own) & wells["file"].fillna("").str.endswith(".fcs")]
+    tasks, pages = redone(study, "phenotype/gates.csv", GATE, OWN_GATE)
+    assert files and tasks["_measured"] == files
+    assert tasks["_control"] == (wells["role"] == NO_PARTICLE).sum() > 0
+    assert 0 < tasks["_uptake"] <= len(wells)
+    assert (tasks["_fitted"], tasks["_read"]) == (0, 0)
+    assert pages == {"D01"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "again"),
+    [
+        ("phagocytosis: {threshold_quantile: 0.98}", {"_control", "_uptake"}),
+        ("cytokines: {recovery_low_pct: 75}", {"_fitted"}),
+        ("alpha: 0.01", set()),
+    ],
+)
+def test_a_threshold_of_one_assay_leaves_files_of_the_others_alone(study: Path, setting: str, again: set[str]) -> None:
+    tasks, _ = redone(study, "study.yaml", "assays: [", f"{setting}\nassays: [")
+    assert {name for name, n in tasks.items() if n} == again
