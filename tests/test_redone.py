@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -72,3 +75,18 @@ def test_a_gate_changed_for_one_patient_is_that_patients(study: Path) -> None:
 def test_a_threshold_of_one_assay_leaves_files_of_the_others_alone(study: Path, setting: str, again: set[str]) -> None:
     tasks, _ = redone(study, "study.yaml", "assays: [", f"{setting}\nassays: [")
     assert {name for name, n in tasks.items() if n} == again
+
+
+def test_another_process_finds_what_the_first_one_remembered(study: Path) -> None:
+    """Sets are walked in another order in each process; a key made of one would never be found again."""
+    cache, counts = study.parent / "cache", []
+    for seed, alpha in (("1", "0.05"), ("2", "0.01")):
+        text = (study / "study.yaml").read_text(encoding="utf-8").replace("alpha: 0.05\n", "")
+        (study / "study.yaml").write_text(text.replace("assays: [", f"alpha: {alpha}\nassays: ["), encoding="utf-8")
+        load = "import sys; from helpers.analysis import load_study; load_study(sys.argv[1])"
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        subprocess.run([sys.executable, "-c", load, str(study)], check=True, env=environment)
+        counts.append(kept(cache))
+    assert counts[1]["_computed"] == 2, "the second one was not simply remembered"
+    assert [counts[1][name] for name in FILES] == [counts[0][name] for name in FILES]
+    assert all(counts[0][name] for name in FILES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 
 import numpy as np
@@ -126,7 +126,9 @@ def measure(path: FilePath, file: str, recipe: Recipe, gates: GateSet | None = N
     Refused
         Where the file or its gates cannot be used.
     """
-    return _measured(sha256(path), digest_of([repr(recipe)]), str(path), file, recipe, gates)
+    lacking = recipe.stain.lacking  # a set, whose order differs from one process to the next
+    rest = replace(recipe, stain=replace(recipe.stain, lacking=frozenset()))
+    return _measured(sha256(path), digest_of([repr(rest), *sorted(lacking)]), str(path), file, recipe, gates)
 
 
 @remember("assays", ignore=("path", "recipe", "gates"))
