@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patches import FancyBboxPatch
 
 from helpers.analysis import Analysis, load_study
 from helpers.figures import cohort as draw
-from helpers.figures.base import Picture, show
+from helpers.figures.base import Picture, shortened, show
 from helpers.study.config import Config
 
 DRAWINGS = (
@@ -245,3 +248,34 @@ def test_drawing_changes_nothing_global(data: Analysis) -> None:
     before = dict(mpl.rcParams)
     draw.biomarkers(data.table("donors_derived"), data.config).image("png")
     assert dict(mpl.rcParams) == before
+
+
+def test_boxes_of_the_flow_hold_their_words_and_long_names_keep_their_ends(data: Analysis) -> None:
+    long = "Autoimmune proteinosis, second lavage after two years, group {}"
+    groups = tuple(replace(g, label=long.format(i)) for i, g in enumerate(data.config.groups))
+    picture = draw.participant_flow(data.table("participant_flow"), replace(data.config, groups=groups))
+    assert picture.alt.count("Autoimmune proteino…") >= 2 and "rs, group 0 17" in picture.alt
+    assert ",;" not in picture.alt
+    (axes,) = picture.figure.axes
+    renderer = FigureCanvasAgg(picture.figure).get_renderer()
+    boxes = [p.get_window_extent(renderer) for p in axes.patches if isinstance(p, FancyBboxPatch)]
+    words = [t.get_window_extent(renderer) for t in axes.texts if t.get_text()]
+    assert len(words) == len(boxes) >= 5
+    for word in words:
+        assert any(box.x0 <= word.x0 and word.x1 <= box.x1 and box.y0 <= word.y0 and word.y1 <= box.y1 for box in boxes)
+
+
+def test_a_donor_with_a_long_code_leaves_room_for_the_map(data: Analysis) -> None:
+    table = data.table("eligibility")
+    code = "D01-Lavage-of-the-left-lung-second-of-two-procedures"
+    renamed = [t.replace({"donor_id": {"D01": code}}) for t in (table, data.table("donors_derived"))]
+    picture = draw.eligibility_map(*renamed, data.config)
+    names = [t.get_text() for a in picture.figure.axes for t in a.get_yticklabels()]
+    assert "D01-Lavage-of-…rocedures" in names and code not in names
+    assert code in set(picture.data["donor_id"]), "the numbers beside the figure have the whole code"
+
+
+def test_names_that_would_look_the_same_are_not_shortened() -> None:
+    names = ["A" * 30 + "1" + "B" * 30, "A" * 30 + "2" + "B" * 30]
+    assert shortened(names, 24) == names
+    assert [len(n) for n in shortened(["A" * 60, "B" * 24], 24)] == [24, 24]

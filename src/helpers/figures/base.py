@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -17,6 +18,7 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FixedLocator
 
 from helpers.analysis import Analysis
 from helpers.core.files import write_atomically
@@ -35,6 +37,9 @@ MOST_ROWS = 300
 LONGEST_PX = 60_000
 """Dots along a side above which no image can be written; a longer drawing is printed with fewer dots an inch."""
 PIXELS_AN_INCH = 107  # on a page, where 8-point type then stands at about 12 pixels
+
+LABEL, CODE = 28, 24
+"""Characters of a name and of a code for which figures have room; tables have the whole of it."""
 
 MARK, MARK_IN, MARK_COLOUR = "SIMULATED", 0.14, "#8A2B00"
 """Word, height in inches and colour of the mark on figures of a simulated study."""
@@ -164,13 +169,17 @@ def drawn(draw: Callable[P, Picture]) -> Callable[P, Picture]:
     """Decorate a drawing function so that it draws in the project's style and is laid out once for all formats.
 
     A picture of a simulated study is marked inside the image, wherever it is pasted later. Which study it is,
-    is seen from the arguments: a `Config`, an `Analysis`, or a table that an `Analysis` gave.
+    is seen from the arguments: a `Config`, an `Analysis`, or a table that an `Analysis` gave. Names that would leave
+    no room for the drawing are shortened.
     """
 
     @wraps(draw)
     def in_style(*args: P.args, **kwargs: P.kwargs) -> Picture:
         with styled():
-            picture = draw(*args, **kwargs)
+            picture = cast("Callable[..., Picture]", draw)(
+                *map(_short_labels, args), **{name: _short_labels(value) for name, value in kwargs.items()}
+            )
+            _shorten_codes(picture.figure)
             if any(_is_simulated(value) for value in (*args, *kwargs.values())):
                 _mark_simulated(picture.figure)
             if (engine := picture.figure.get_layout_engine()) is not None:
@@ -180,6 +189,52 @@ def drawn(draw: Callable[P, Picture]) -> Callable[P, Picture]:
             return picture
 
     return in_style
+
+
+def shortened(names: Sequence[str], longest: int) -> list[str]:
+    """Names with their middle left out where they are too long; as they are where two would then look the same.
+
+    Examples
+    --------
+    >>> shortened(["AM alone", "AM with MSC of the second lot, thawed on the day"], 24)
+    ['AM alone', 'AM with MSC o…on the day']
+    """
+    tail = longest * 2 // 5
+    out = [n if len(n) <= longest else f"{n[: longest - tail - 1].rstrip()}…{n[-tail:].lstrip()}" for n in names]
+    return out if len(set(out)) == len(set(names)) else list(names)
+
+
+def _short_labels(value: object) -> object:
+    """A configuration with labels that figures have room for; anything else as it is."""
+    if not isinstance(value, Config):
+        return value
+    groups = zip(value.groups, shortened([g.label for g in value.groups], LABEL), strict=True)
+    conditions = zip(value.conditions, shortened([c.label for c in value.conditions], LABEL), strict=True)
+    return replace(
+        value,
+        groups=tuple(replace(one, label=label) for one, label in groups),
+        conditions=tuple(replace(one, label=label) for one, label in conditions),
+    )
+
+
+def _shorten_codes(figure: Figure) -> None:
+    """Leave out the middle of long codes, such as a donor's, beside axes and in legends."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if isinstance(axis.get_major_locator(), FixedLocator):
+                names = list(axis.get_major_formatter().format_ticks(list(axis.get_majorticklocs())))
+                if (own := _codes(names)) != names:
+                    axis.set_ticklabels(own)
+    for legend in figure.legends:
+        for text, short in zip(legend.texts, _codes([t.get_text() for t in legend.texts]), strict=True):
+            text.set_text(short)
+
+
+def _codes(names: Sequence[str]) -> list[str]:
+    """Names of one word, shortened."""
+    words = [n for n in names if not re.search(r"\s", n)]
+    short = dict(zip(words, shortened(words, CODE), strict=True))
+    return [short.get(n, n) for n in names]
 
 
 def _settle(figure: Figure) -> None:

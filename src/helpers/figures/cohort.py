@@ -43,30 +43,31 @@ def participant_flow(flow: pd.DataFrame, config: Config) -> Picture:
         return sentence_picture("participant_flow", "Nobody was enrolled.", flow, PAGE_IN)
     assays = [s for s in dict.fromkeys(flow["step"]) if s not in STEPS and s not in LEAVING]
     sides = {"enrolled": ("declined", "not_eligible"), "analysed": ("withdrawn", "set_aside")}
-    heights = [0.36 + 0.15 * text.count("\n") for _, text in boxes]
+    shown = {step: _wrapped(text, 42) for step, text in boxes}
+    heights = [0.36 + 0.15 * shown[step].count("\n") for step, _ in boxes]
     assay_text = "\n".join(_flow_line(flow, config, a) for a in assays)
-    figure = Figure(
-        figsize=(PAGE_IN, sum(heights) + 0.62 * len(boxes) + 0.36 + 0.15 * len(assays)), layout="constrained"
-    )
+    of_assays = _wrapped(assay_text, 86)
+    tall_assays = 0.2 + 0.15 * (of_assays.count("\n") + 1)
+    figure = Figure(figsize=(PAGE_IN, sum(heights) + 0.62 * len(boxes) + 0.16 + tall_assays), layout="constrained")
     axes = figure.add_subplot()
     axes.axis("off")
     axes.set_xlim(0, PAGE_IN)
     y = figure.get_figheight() - 0.1
     axes.set_ylim(0, y + 0.1)
     below: float | None = None
-    for (step, text), height in zip(boxes, heights, strict=True):
+    for (step, _), height in zip(boxes, heights, strict=True):
         if below is not None:
-            leaving = _leaving_text(flow, config, sides.get(step, ()))
+            leaving = _wrapped(_leaving_text(flow, config, sides.get(step, ())), 50)
             _arrow(axes, (1.7, below), (1.7, y))
             if leaving:
                 middle, tall = (below + y) / 2, 0.2 + 0.15 * (leaving.count("\n") + 1)
                 _box(axes, 3.5, middle + tall / 2, 3.2, tall, leaving, "#F4F4F4")
                 _arrow(axes, (1.7, middle), (3.5, middle))
-        _box(axes, 0.2, y, 3.0, height, text, "#EAF1F7")
+        _box(axes, 0.2, y, 3.0, height, shown[step], "#EAF1F7")
         below, y = y - height, y - height - 0.62
     if assays and below is not None:
         _arrow(axes, (1.7, below), (1.7, y))
-        _box(axes, 0.2, y, 6.4, 0.2 + 0.15 * len(assays), assay_text, "#EEF5EC")
+        _box(axes, 0.2, y, 6.4, tall_assays, of_assays, "#EEF5EC")
     alt = (
         "Participant flow. "
         + " ".join(t.replace("\n", "; ") + "." for _, t in boxes)
@@ -112,7 +113,12 @@ def _leaving_text(flow: pd.DataFrame, config: Config, steps: Sequence[str]) -> s
                 if r != step
             )
             lines.append(f"{LEAVING[step]}: {int(rows['n'].sum())}" + (f" ({reasons})" if reasons else ""))
-    return "\n".join(textwrap.fill(line, 52) for line in lines)
+    return "\n".join(lines)
+
+
+def _wrapped(text: str, width: int) -> str:
+    """Lines of so many characters at most, as long names of groups need them; what goes on is set in."""
+    return "\n".join(textwrap.fill(line, width, subsequent_indent="   ") for line in text.split("\n") if line)
 
 
 def _box(axes: Axes, x: float, top: float, width: float, height: float, text: str, colour: str) -> None:

@@ -26,6 +26,10 @@ from helpers.study.config import Condition, Config
 
 ROW_IN, MOST_PANELS, MOST_ACROSS = 0.17, 40, 3
 LONG_TITLE = 22
+TITLE_WIDTH = 87
+"""Characters of a title across the page."""
+LONGEST_LABEL, LABEL_WIDTH = 80, 56
+"""Characters of a label beside a forest that leave room for it, and where longer ones are broken."""
 """Characters from which a panel's title needs a wider panel."""
 FEWEST_FILLED = 0.6
 """Share of readouts × comparisons with an estimate, from which a forest sets the comparisons side by side."""
@@ -76,7 +80,7 @@ def forest(effects: pd.DataFrame, config: Config, assay: str, contrast: str, nam
         for block in _forest_blocks(str(kind), part, there[part.index], config)
     ]
     widest = max(len(block.panels) for block in blocks)
-    tall = [ROW_IN * len(block.labels) + 0.6 + 0.13 * block.title_lines for block in blocks]
+    tall = [ROW_IN * len(block.labels) * block.label_lines + 0.6 + 0.13 * block.title_lines for block in blocks]
     figure = Figure(figsize=(PAGE_IN, sum(tall) + 0.4), layout="constrained")
     grid = figure.add_gridspec(len(blocks), widest, height_ratios=tall)
     for i, block in enumerate(blocks):
@@ -112,6 +116,7 @@ class _Block(NamedTuple):
     panels: list[tuple[str, pd.DataFrame]]
     labels: list[str]
     title_lines: int
+    label_lines: int = 1
 
 
 def _forest_blocks(kind: str, rows: pd.DataFrame, there: pd.Series, config: Config) -> list[_Block]:
@@ -125,16 +130,20 @@ def _forest_blocks(kind: str, rows: pd.DataFrame, there: pd.Series, config: Conf
         labels = [_label(r, assay, config) for r in readouts]
         parts = [(p, rows[rows["panel"] == p]) for p in panels]
         parts = [(p, part.assign(y=part["readout"].map(height))) for p, part in parts]
-        lines = max(p.count("\n") for p in panels) + 1
+        width = TITLE_WIDTH // min(len(panels), MOST_ACROSS)
+        parts = [("\n".join(textwrap.fill(line, width) for line in p.split("\n")), part) for p, part in parts]
+        lines = max(p.count("\n") for p, _ in parts) + 1
         return [_Block(kind, parts[n : n + MOST_ACROSS], labels, lines) for n in range(0, len(parts), MOST_ACROSS)]
     keys = sorted(zip(cells["readout"], cells["panel"], strict=True), key=lambda k: -panels.index(k[1]))
     keys = sorted(keys, key=lambda k: readouts.index(k[0]))
     place = {key: float(y) for y, key in enumerate(keys)}
     labels = [f"{_label(r, assay, config)} · {' '.join(p.split())}" for r, p in keys]
+    if max(map(len, labels)) > LONGEST_LABEL:
+        labels = [textwrap.fill(label, LABEL_WIDTH) for label in labels]
     own = rows[there].assign(
         y=[place[k] for k in zip(rows.loc[there, "readout"], rows.loc[there, "panel"], strict=True)]
     )
-    return [_Block(kind, [("", own)], labels, 0)]
+    return [_Block(kind, [("", own)], labels, 0, max(label.count("\n") + 1 for label in labels))]
 
 
 def _panel_title(row: Any, config: Config) -> str:
