@@ -21,6 +21,8 @@ from helpers.figures.words import COMPLETE, GAS, LEAVING, LUNG, MARKERS, STATUS,
 from helpers.study.config import Config
 
 MOST_DONORS = 60
+HEAD_WIDTH = 96
+"""Characters of bold type across a map of the page's width."""
 _MIDDLE = "#444444"
 
 
@@ -405,7 +407,7 @@ def completeness_map(completeness: pd.DataFrame, config: Config) -> Picture:
     axes = _tile_map(status, COMPLETE, reason.fillna(""), figure)
     axes.set_xticks(
         range(len(columns)),
-        [textwrap.shorten(arm, 22, placeholder="…") for arm in columns.values()],
+        list(columns.values()),
         rotation=40,
         ha="left",
     )
@@ -434,7 +436,12 @@ def _assay_label(assay: str) -> str:
 
 
 def _assay_heads(axes: Axes, assays: list[str]) -> None:
+    """Assays below their columns, broken to the width of these; of several parts of one assay the first names it."""
+    before, room = "", HEAD_WIDTH / len(assays)
     for assay in dict.fromkeys(assays):
+        whole, _, part = assay.partition(": ")
+        label = _assay_label(part if part and whole == before else assay)
+        before = whole
         own = [j for j, a in enumerate(assays) if a == assay]
         axes.plot(
             [own[0] - 0.4, own[-1] + 0.4], [len(axes.get_yticks()) - 0.45] * 2, color=GREY, linewidth=1, clip_on=False
@@ -442,10 +449,11 @@ def _assay_heads(axes: Axes, assays: list[str]) -> None:
         axes.text(
             (own[0] + own[-1]) / 2,
             len(axes.get_yticks()) - 0.3,
-            _assay_label(assay),
+            textwrap.fill(label, max(4, int(room * len(own))), break_long_words=False),
             ha="center",
             va="top",
             clip_on=False,
+            fontsize=6,
             fontweight="bold",
         )
     legend = axes.get_legend()
