@@ -1,6 +1,6 @@
 # make report: the whole way from a bare machine to a report of the simulated demo study.
 # make test:   everything the project promises.   make lab: JupyterLab on the notebooks.
-# make test-long: what takes longer than anyone waits at a desk: runs killed at twenty moments, other locales, full disks.
+# make test-long: what takes longer than anyone waits at a desk: runs killed at twenty moments, studies that lack most things.
 # make bench:  how fast everything is, beside other programs in the same run, and how it grows with the number of donors.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -24,7 +24,7 @@ test-long: .venv/.installed
 BENCH_FCS ?= demo/phenotype/fcs/B01C0*_stained.fcs
 BENCH_PLATES ?= demo/cytokines/raw/*
 bench: .venv/.installed demo/study.yaml
-	for one in commands parts notebooks curves effects "plates $(BENCH_PLATES)" "flow $(BENCH_FCS)" \
+	for one in commands parts notebooks lab curves effects "plates $(BENCH_PLATES)" "flow $(BENCH_FCS)" \
 		"flow --study 120 $(BENCH_FCS)" "scale 26 52 104"; do \
 		set -- $$one; echo "== $$one"; name=$$1; shift; $(BIN)/python benchmarks/$$name.py "$$@" || exit 1; done
 
