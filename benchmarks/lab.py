@@ -32,15 +32,15 @@ DRAW = "import pandas as pd, seaborn as sns\n_ = sns.scatterplot(pd.DataFrame({'
 ROUNDS = 3
 
 
-def cleared(books: Path) -> None:
-    """Both notebooks, without outputs."""
+def cleared(books: Path, turn: int) -> None:
+    """Both notebooks, without outputs, under names that no session knows yet."""
     book = nbformat.read(PROJECT / "notebooks" / OURS, as_version=4)
     for cell in book.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    nbformat.write(book, books / OURS)
+    nbformat.write(book, books / f"{turn}_{OURS}")
     peer = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(DRAW)], metadata=book.metadata)
-    nbformat.write(peer, books / PEER)
+    nbformat.write(peer, books / f"{turn}_{PEER}")
 
 
 def served(books: Path, study: Path) -> tuple[subprocess.Popen[bytes], str]:
@@ -74,9 +74,9 @@ def served(books: Path, study: Path) -> tuple[subprocess.Popen[bytes], str]:
 
 def first_figure(browser: Any, address: str, name: str) -> float:
     """Seconds from the menu to the first image."""
-    page = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
-    page.set_default_timeout(120_000)
-    page.goto(f"{address}/lab/tree/{name}")
+    page = browser.new_context(viewport={"width": 1400, "height": 6000}).new_page()  # what is out of sight is not drawn
+    page.set_default_timeout(60_000)
+    page.goto(f"{address}/lab/tree/{name}?reset")
     page.locator(".jp-NotebookPanel .jp-Notebook .jp-Cell").first.wait_for()
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
     page.get_by_role("menuitem", name="Run", exact=True).click()
@@ -84,8 +84,6 @@ def first_figure(browser: Any, address: str, name: str) -> float:
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.locator(".jp-OutputArea-output img").first.wait_for(state="attached")
     taken = time.perf_counter() - start
-    page.get_by_role("menuitem", name="Kernel", exact=True).click()
-    page.get_by_role("menuitem", name="Shut Down Kernel", exact=True).click()
     page.context.close()
     return taken
 
@@ -104,10 +102,10 @@ def main() -> None:
         browser = play.chromium.launch(executable_path=program, args=["--no-sandbox"])
         found: dict[str, list[float]] = {OURS: [], PEER: []}
         try:
-            for _round in range(ROUNDS):
+            for turn in range(ROUNDS):
+                cleared(here / "notebooks", turn)
                 for name, seconds in found.items():
-                    cleared(here / "notebooks")
-                    seconds.append(first_figure(browser, address, name))
+                    seconds.append(first_figure(browser, address, f"{turn}_{name}"))
         finally:
             browser.close()
             server.send_signal(signal.SIGTERM)

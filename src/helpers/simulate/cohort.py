@@ -74,7 +74,7 @@ def _donor(donor: Donor, rng: np.random.Generator) -> Row:
         "smoking_status": status,
         "cigarettes_per_day": per_day if smoked else 0,
         "smoking_years": years,
-        "pack_years": f"{per_day / 20 * years:g}" if smoked and donor.number % 3 else "",
+        "pack_years": f"{per_day / 20 * years:g}" if smoked and years and donor.number % 3 else "",
         "dust_exposure": "yes" if dusty else "no",
         "dust_type": dust if dusty else "",
         "symptoms_present": ("" if donor.number % 9 == 0 else "yes") if sick else "no",
