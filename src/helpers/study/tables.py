@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from helpers.core import privacy
+from helpers.core.cache import digest_of, remember
 from helpers.core.problems import Problem
 from helpers.core.schemas import Field, TableSchema
 from helpers.readers.sheets import RawTable
@@ -216,19 +217,12 @@ def _structure(
     """Let frictionless check types, codes, limits and needed values; say the result in our words."""
     if not raw.rows or not columns:
         return []
-    import frictionless
-
     names = [f.name for f in schema.fields if f.name in columns]
     descriptor = {"fields": [_descriptor(schema, name, patterns) for name in names], "missingValues": [""]}
     rows = [names, *map(list, zip(*(columns[n].cells for n in names), strict=True))]
-    checked = frictionless.Resource(name="table", data=rows, schema=frictionless.Schema.from_descriptor(descriptor))
-    report = checked.validate(limit_errors=1_000_000)
     problems = []
-    for error in report.tasks[0].errors:
-        name, at = getattr(error, "field_name", None), getattr(error, "row_number", None)
-        if name is None or name not in columns or at is None:
-            continue
-        column, i = columns[name], at - 2
+    for name, i in _wrong(digest_of([repr(descriptor), repr(rows)]), descriptor, rows):
+        column = columns[name]
         if i not in column.refused:
             problems.append(_cell_problem(raw, schema, column, i, patterns))
             column.refused[i] = ("", "", "")
@@ -236,6 +230,17 @@ def _structure(
         for i in column.refused:
             column.cells[i] = ""
     return problems
+
+
+@remember("study", ignore=("descriptor", "rows"))
+def _wrong(digest: str, descriptor: dict[str, Any], rows: list[list[str]]) -> list[tuple[str, int]]:
+    """Columns and records that frictionless refuses, without what stands there; it takes a quarter of a check."""
+    import frictionless
+
+    checked = frictionless.Resource(name="table", data=rows, schema=frictionless.Schema.from_descriptor(descriptor))
+    errors = checked.validate(limit_errors=1_000_000).tasks[0].errors
+    places = [(getattr(e, "field_name", None), getattr(e, "row_number", None)) for e in errors]
+    return [(name, at - 2) for name, at in places if name in rows[0] and at is not None]
 
 
 def _descriptor(schema: TableSchema, name: str, patterns: Mapping[str, str]) -> dict[str, Any]:
