@@ -378,3 +378,18 @@ def test_the_smallest_study_has_readouts_and_effects(small_study: Path) -> None:
     assert found.table("readouts")["donor_id"].value_counts().to_dict() == {"D01": 2, "D02": 2, "D03": 2}
     assert set(found.table("readouts")["msc_lot_id"]) == {""}
     assert (found.table("effects")["n_pairs"] > 0).any()
+
+
+def test_what_frictionless_refuses_is_remembered_by_its_place_alone(
+    small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import frictionless
+
+    monkeypatch.setenv("APAP_CACHE", str(tmp_path / "cache"))
+    change(small_study, "donors.csv", "D02,apap", "D02,apapp-hidden")
+    first = check_study(small_study)
+    monkeypatch.setattr(frictionless, "Resource", None)  # whoever asks it again fails
+    assert check_study(small_study) == first
+    assert only(first, "unknown-code").found == "apapp-hidden"
+    kept = [p.read_bytes() for p in (tmp_path / "cache").rglob("*") if p.is_file()]
+    assert len(kept) > 5 and not any(b"apapp" in data for data in kept)
