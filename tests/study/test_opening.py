@@ -386,10 +386,10 @@ def test_what_frictionless_refuses_is_remembered_by_its_place_alone(
     import frictionless
 
     monkeypatch.setenv("APAP_CACHE", str(tmp_path / "cache"))
-    change(small_study, "donors.csv", "D02,apap", "D02,apapp-hidden")
+    change(small_study, "donors.csv", "D02,apap,female", "D02,apap,femele-hidden")
     first = check_study(small_study)
     monkeypatch.setattr(frictionless, "Resource", None)  # whoever asks it again fails
     assert check_study(small_study) == first
-    assert only(first, "unknown-code").found == "apapp-hidden"
+    assert only(first, "unknown-code").found == "femele-hidden"
     kept = [p.read_bytes() for p in (tmp_path / "cache").rglob("*") if p.is_file()]
-    assert len(kept) > 5 and not any(b"apapp" in data for data in kept)
+    assert len(kept) > 5 and not any(b"femele" in data for data in kept)
