@@ -197,7 +197,7 @@ def shortened(names: Sequence[str], longest: int) -> list[str]:
     Examples
     --------
     >>> shortened(["AM alone", "AM with MSC of the second lot, thawed on the day"], 24)
-    ['AM alone', 'AM with MSC o…on the day']
+    ['AM alone', 'AM with MSC of…n the day']
     """
     tail = longest * 2 // 5
     out = [n if len(n) <= longest else f"{n[: longest - tail - 1].rstrip()}…{n[-tail:].lstrip()}" for n in names]
