@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
+from helpers.core import files
 from helpers.core.files import SCRATCH, alone, scratch
 
 fcntl = pytest.importorskip("fcntl", reason="locks as Linux and macOS have them")
@@ -64,3 +67,51 @@ def test_a_folder_of_a_killed_process_goes_and_that_of_a_living_one_stays(
         assert names == {first.name, f"{first.name}.lock", link.name, "precious"}
     assert (elsewhere / "file").exists()
     assert {p.name for p in tmp_path.iterdir()} == {link.name, "precious"}
+
+
+def test_a_folder_whose_lock_another_took_as_it_was_made_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    real, refused = files._lock, []
+
+    def late(handle: BinaryIO) -> bool:
+        if not refused:  # who removes what is left stands between the making of this file and its locking
+            refused.append(Path(handle.name).with_suffix(""))
+            return False
+        return real(handle)
+
+    monkeypatch.setattr(files, "_lock", late)
+    with scratch() as folder:
+        assert folder not in refused and folder.is_dir()
+
+
+def test_of_many_at_once_none_loses_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = sys.getswitchinterval()
+
+    def work(_: int) -> int:
+        lost = 0
+        for _ in range(150):
+            with scratch() as folder:
+                (folder / "run").mkdir()
+                lost += not (folder / "run").exists()
+        return lost
+
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert sum(pool.map(work, range(8))) == 0
+    finally:
+        sys.setswitchinterval(before)
+    assert not list(tmp_path.glob("*"))
+
+
+def test_where_locks_hold_nothing_no_folder_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(fcntl, "flock", none)
+    with scratch() as first, scratch():
+        assert first.is_dir()

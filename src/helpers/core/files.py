@@ -203,17 +203,28 @@ def scratch() -> Iterator[Path]:
     False
     """
     place = Path(tempfile.gettempdir()).resolve()
+    while True:
+        folder = place / f"{SCRATCH}{secrets.token_hex(8)}"
+        with alone(folder.with_suffix(".lock")) as mine:
+            if not mine:
+                continue  # one who looks for what is left took the lock as it was made, and may remove the folder
+            with alone(folder.with_suffix(".lock")) as again:  # where locks hold nothing, a living folder looks dead
+                if not again:
+                    _remove_left(place)
+            folder.mkdir(mode=0o700)
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+        return
+
+
+def _remove_left(place: Path) -> None:
+    """Remove passing folders of this user that no living process holds."""
     for left in {p.with_suffix("") for p in place.glob(f"{SCRATCH}*") if _own(p)}:
         with suppress(OSError), alone(left.with_suffix(".lock")) as dead:
             if dead:
                 shutil.rmtree(left, ignore_errors=True)
-    folder = place / f"{SCRATCH}{secrets.token_hex(8)}"
-    with alone(folder.with_suffix(".lock")):
-        folder.mkdir(mode=0o700)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _own(path: Path) -> bool:
