@@ -19,12 +19,13 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
 from helpers.core.files import PROJECT
+from helpers.core import forks
 from helpers.report import kernels
 from helpers.report.kernels import ForkedKernelManager
 
-forks = pytest.mark.skipif(not kernels.FORKS, reason="kernels are not forked here")
+only_forked = pytest.mark.skipif(not forks.FORKS, reason="kernels are not forked here")
 plain = pytest.param(False, id="plain")
-forked = pytest.param(True, id="forked", marks=forks)
+forked = pytest.param(True, id="forked", marks=only_forked)
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +38,7 @@ def ended() -> Iterator[None]:
 def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Both ways to start a kernel; true where it is forked."""
     kernels.stop()
-    monkeypatch.setattr(kernels, "FORKS", request.param)
+    monkeypatch.setattr(forks, "FORKS", request.param)
     return bool(request.param)
 
 
@@ -87,12 +88,12 @@ def test_a_kernel_has_its_own_folder_environment_and_names(
     assert value(outputs) == (False, False, "set after the server started", "UTC", "1", None)
 
 
-@forks
+@only_forked
 def test_a_forked_kernel_has_everything_imported_and_a_plain_one_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     ask = "import sys; ('helpers.figures.cohort' in sys.modules, 'tableone' in sys.modules)"
     assert value(run(ask)[0]) == (True, True)
     kernels.stop()
-    monkeypatch.setattr(kernels, "FORKS", False)
+    monkeypatch.setattr(forks, "FORKS", False)
     assert value(run(ask)[0]) == (False, False)
 
 
@@ -203,7 +204,7 @@ def test_the_environments_default_starts_forked_kernels_for_any_client(monkeypat
         check=True,
         timeout=120,
     )
-    assert done.stdout == f"{kernels.FORKS}\n"
+    assert done.stdout == f"{forks.FORKS}\n"
 
 
 def test_the_stored_notebooks_name_the_ordinary_kernel() -> None:
@@ -214,28 +215,28 @@ def test_the_stored_notebooks_name_the_ordinary_kernel() -> None:
 # ---- the server
 
 
-@forks
+@only_forked
 def test_the_server_forks_with_one_thread() -> None:
     (outputs,) = run("import os; os.getppid()")
     assert len(os.listdir(f"/proc/{value(outputs)}/task")) == 1
 
 
 def test_the_inline_backend_is_not_loaded_before_the_fork() -> None:
-    code = "import sys; from helpers.report import kernels; kernels._preload(); print('matplotlib.pyplot' in sys.modules, 'matplotlib_inline.backend_inline' in sys.modules)"
+    code = "import sys; from helpers.report import kernels; kernels.preload(); print('matplotlib.pyplot' in sys.modules, 'matplotlib_inline.backend_inline' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout == "True False\n"
 
 
-@forks
+@only_forked
 def test_a_server_that_cannot_start_is_replaced_by_plain_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     kernels.stop()
-    monkeypatch.setattr(kernels, "_broken", False)
-    monkeypatch.setattr(kernels, "SERVER", "helpers.no_such_module")
+    monkeypatch.setattr(forks, "_broken", False)
+    monkeypatch.setattr(forks, "SERVER", "helpers.no_such_module")
     assert value(run("6 * 7")[0]) == 42
-    assert kernels._broken, "and no other is started for every kernel"
+    assert forks._broken, "and no other is started for every kernel"
 
 
-@forks
+@only_forked
 def test_after_stop_a_new_server_starts() -> None:
     first = value(run("import os; os.getppid()")[0])
     kernels.stop()
@@ -248,9 +249,10 @@ CLIENT = """
 import signal, sys
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a suite started with nohup hands on that it is ignored
 from test_kernels import run
+from helpers.core import forks
 from helpers.report import kernels
-kernels.FORKS = sys.argv[1] == "True"
-work = "Parallel(n_jobs=2)(delayed(time.sleep)(600) for _ in range(2))" if kernels.FORKS else "time.sleep(600)"
+forks.FORKS = sys.argv[1] == "True"
+work = "Parallel(n_jobs=2)(delayed(time.sleep)(600) for _ in range(2))" if forks.FORKS else "time.sleep(600)"
 run("from joblib import Parallel, delayed\\nimport time\\n" + work)
 """
 

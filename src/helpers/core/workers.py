@@ -9,16 +9,24 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
+
+from helpers.core import forks
+from helpers.core.files import scratch
 
 T = TypeVar("T")
 R = TypeVar("R")
 
+BYTES_A_WORKER = 200_000_000
+"""Files under this size together are read by one process: starting another takes longer."""
+ANSWER = "helpers.core.workers:answer"
 SECONDS_TO_CONNECT = 10
 SECONDS_FOR_A_WORKER = 60
 
@@ -79,7 +87,7 @@ def each(work: Callable[[T], R], parts: Sequence[T], processes: int) -> list[R]:
     parts
         What it is asked.
     processes
-        How many of this machine's share the work where there is no cluster.
+        How many of this machine's share the work where there is neither a cluster nor a fork server.
 
     Examples
     --------
@@ -89,9 +97,68 @@ def each(work: Callable[[T], R], parts: Sequence[T], processes: int) -> list[R]:
     if (there := _cluster.get()) is not None:
         client, unfit = there
         return list(client.gather(client.map(partial(_held, unfit, work), parts, pure=False)))
+    if len(parts) < 2:
+        return [work(part) for part in parts]
+    if forks.standing():
+        return _beside(work, parts)
     from joblib import Parallel, delayed
 
     return list(Parallel(n_jobs=processes)(delayed(work)(part) for part in parts))
+
+
+def processes_for(files: Iterable[Path]) -> int:
+    """How many processes share files of this size; starting another takes as long as reading many small ones."""
+    return max(1, min(os.cpu_count() or 1, sum(f.stat().st_size for f in files if f.is_file()) // BYTES_A_WORKER))
+
+
+def _beside(work: Callable[[T], R], parts: Sequence[T]) -> list[R]:
+    """Forked children do parts from the last one on, and this process from the first one on, until they meet.
+
+    What a child does not answer, and what breaks in it, is done here: so it breaks here too.
+    """
+    answers: dict[int, R] = {}
+    children: dict[Path, forks.Forked] = {}
+    with scratch() as folder:
+        (folder / "asked").write_bytes(pickle.dumps((work, list(parts))))
+        try:
+            for i, part in enumerate(parts):
+                if len(children) < (os.cpu_count() or 1) - 1 and forks.ready():
+                    to = folder / f"answer {len(children)}"
+                    if (
+                        child := forks.fork(ANSWER, dict(os.environ), os.getcwd(), folder=str(folder), to=str(to))
+                    ) is None:
+                        break
+                    children[to] = child
+                if not _claimed(folder, i):
+                    break
+                answers[i] = work(part)
+            for to, child in children.items():
+                answers |= pickle.loads(to.read_bytes()) if child.wait() == 0 else {}
+        finally:
+            for child in children.values():
+                child.kill()
+    return [answers[i] if i in answers else work(part) for i, part in enumerate(parts)]
+
+
+def answer(folder: str, to: str) -> None:
+    """What a child of `_beside` does."""
+    work, parts = pickle.loads((Path(folder) / "asked").read_bytes())
+    answers = {}
+    with suppress(Exception):
+        for i in reversed(range(len(parts))):
+            if not _claimed(Path(folder), i):
+                break
+            answers[i] = work(parts[i])
+    Path(to).write_bytes(pickle.dumps(answers))
+
+
+def _claimed(folder: Path, i: int) -> bool:
+    """Whether part `i` is for who asks: one process alone is told so."""
+    try:
+        (folder / str(i)).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def starter() -> Callable[..., Future[Any]] | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from helpers.assays.phagocytosis.population import Gates
 from helpers.assays.phagocytosis.settings import Rules
 from helpers.core.problems import Problem, Refused, softened
 from helpers.core.schemas import output_tables
+from helpers.core.workers import each, processes_for
 from helpers.study.config import Config
 
 NAN = float("nan")
@@ -65,9 +67,14 @@ class Threshold:
     tried: tuple[float, ...]
     background: Autofluorescence | None
 
+    @property
+    def asked(self) -> tuple[float, ...]:
+        """All thresholds that cells are counted above, the well's own first."""
+        return self.value, self.common, *self.tried
+
 
 class Cells:
-    """Cells of the wells, from FCS files or from tables of cells; files are read one at a time and summed up."""
+    """Cells of the wells, from FCS files or from tables of cells; files are read one by one and summed up."""
 
     def __init__(self, sources: Mapping[str, Source], tables: Mapping[str, Reading], gates: Gates, quantile: float):
         self.sources, self.tables, self.gates = sources, tables, gates
@@ -75,6 +82,7 @@ class Cells:
         self.problems: list[Problem] = []
         self.choices: dict[str, Choice] = {}
         self.unread: set[str] = set()
+        self._answers: dict[tuple[str, ...], Answer] = {}
 
     @property
     def ungated(self) -> set[str]:
@@ -92,12 +100,7 @@ class Cells:
         """The well as a control; None where it cannot be read."""
         if phago_id not in self.sources:
             return control_of(_values(self.tables[phago_id]), self.quantiles)
-        try:
-            found, choice = read_control(self.sources[phago_id], self.gates, self.quantiles)
-        except Refused as refused:
-            self._lost(phago_id, refused)
-            return None
-        self._noted(phago_id, choice)
+        found: Control | None = self._found(phago_id, read_control, self.quantiles)
         return found
 
     def uptake(
@@ -106,13 +109,16 @@ class Cells:
         """The well against thresholds; None where it cannot be read."""
         if phago_id not in self.sources:
             return uptake_of(_values(self.tables[phago_id]), thresholds, background)
-        try:
-            found, choice = read_uptake(self.sources[phago_id], self.gates, thresholds, background)
-        except Refused as refused:
-            self._lost(phago_id, refused)
-            return None
-        self._noted(phago_id, choice)
+        found: Uptake | None = self._found(phago_id, read_uptake, thresholds, background)
         return found
+
+    def read_controls(self, asked: Iterable[str]) -> None:
+        """Read the files of controls that will be asked for, in several processes or on a cluster."""
+        self._read(read_control, [(i, self.quantiles) for i in asked])
+
+    def read_uptakes(self, asked: Iterable[tuple[str, tuple[float, ...], Autofluorescence | None]]) -> None:
+        """Read the files of wells that will be asked for with these thresholds and autofluorescence."""
+        self._read(read_uptake, asked)
 
     def voltage(self, phago_id: str) -> float | None:
         """Of the uptake's detector; None where no file says it."""
@@ -124,13 +130,41 @@ class Cells:
         volts = {self.voltage(first), self.voltage(second)} - {None}
         return len(volts) < 2
 
-    def _noted(self, phago_id: str, choice: Choice) -> None:
-        self.choices[phago_id] = choice
-        self.problems += choice.problems
+    def _read(self, read: Callable[..., Any], asked: Iterable[tuple[Any, ...]]) -> None:
+        parts = {
+            _key(i, read, what): (read, self.sources[i], self.gates, *what) for i, *what in asked if i in self.sources
+        }
+        new = {key: part for key, part in parts.items() if key not in self._answers}
+        jobs = processes_for(Path(source.path) for _, source, *_ in new.values())
+        self._answers |= zip(new, each(_answer, list(new.values()), jobs), strict=True)
 
-    def _lost(self, phago_id: str, refused: Refused) -> None:
-        self.unread.add(phago_id)
-        self.problems += softened(refused.problems, "quarantine", f"uptake {phago_id}")
+    def _found(self, phago_id: str, read: Callable[..., Any], *what: Any) -> Any:
+        """What a file holds; None, and the well is not asked again, where it cannot be read."""
+        self._read(read, [(phago_id, *what)])
+        found, choice, problems = self._answers[_key(phago_id, read, what)]
+        if choice is None:
+            self.unread.add(phago_id)
+            self.problems += softened(problems, "quarantine", f"uptake {phago_id}")
+        else:
+            self.choices[phago_id] = choice
+            self.problems += choice.problems
+        return found
+
+
+Answer = tuple[Control | Uptake | None, Choice | None, tuple[Problem, ...]]
+
+
+def _key(phago_id: str, read: Callable[..., Any], what: Sequence[Any]) -> tuple[str, ...]:
+    return phago_id, read.__name__, *map(repr, what)
+
+
+def _answer(part: tuple[Callable[..., Any], Any]) -> Answer:
+    """A damaged file is an answer, not an exception, so that the others go on."""
+    read, *what = part
+    try:
+        return *read(*what), ()
+    except Refused as refused:
+        return None, None, tuple(refused.problems)
 
 
 def _values(reading: Reading) -> np.ndarray:
@@ -148,8 +182,8 @@ class Found:
 def measured(wells: pd.DataFrame, cells: Cells, read: Mapping[str, Reading], rules: Rules, config: Config) -> Found:
     """Every well against its controls."""
     reference = wells[(wells["role"] == NO_PARTICLE)]
+    cells.read_controls(i for i in reference["phago_id"] if cells.has(i))
     known = {i: c for i in reference["phago_id"] if cells.has(i) and (c := cells.control(i)) is not None and c.n_cells}
-    partners = controls.partners(wells)
     rows: list[dict[str, Any]] = []
     combs: list[dict[str, Any]] = []
     tried: list[dict[str, Any]] = []
@@ -157,6 +191,7 @@ def measured(wells: pd.DataFrame, cells: Cells, read: Mapping[str, Reading], rul
     notes: dict[tuple[str, str], list[str]] = {}
     apart: dict[str, list[str]] = {}
     by_id = {str(w["phago_id"]): w for w in wells.to_dict("records")}
+    held = _held_against(by_id, wells, known, cells, rules, apart)
     for phago_id, well in by_id.items():
         own = _identity(well)
         if phago_id in known:
@@ -166,16 +201,11 @@ def measured(wells: pd.DataFrame, cells: Cells, read: Mapping[str, Reading], rul
             if well["role"] != NO_PARTICLE and phago_id in read and read[phago_id].values is None:
                 rows.append(own | _counted(read[phago_id]))
             continue
-        mates = _of_its_voltage(phago_id, partners[phago_id], cells, apart)
-        if not cells.has(phago_id):
+        mates, threshold = held[phago_id]
+        if threshold is None:
             rows.append(own | _counted_uptake(read[phago_id], mates, read, rules, notes, well))
             continue
-        threshold = _threshold(well, mates, wells, known, cells, rules)
-        uptake = cells.uptake(
-            phago_id,
-            (threshold.value, threshold.common, *threshold.tried),
-            threshold.background if not refusal(*_target(well)) else None,
-        )
+        uptake = cells.uptake(phago_id, threshold.asked, _autofluorescence(well, threshold))
         if uptake is None:
             continue
         rows.append(own | _flow_row(uptake, threshold, rules))
@@ -206,6 +236,36 @@ def measured(wells: pd.DataFrame, cells: Cells, read: Mapping[str, Reading], rul
         "msc_signal": signal,
     }
     return Found(out, [*_sentences(notes), *_apart(apart, cells), *_no_cells(table), *_raised(signal)])
+
+
+def _held_against(
+    by_id: Mapping[str, Mapping[str, Any]],
+    wells: pd.DataFrame,
+    known: Mapping[str, Control],
+    cells: Cells,
+    rules: Rules,
+    apart: dict[str, list[str]],
+) -> dict[str, tuple[Partners, Threshold | None]]:
+    """Controls and threshold of every well with uptake, None for one that was counted; all their files are read."""
+    partners = controls.partners(wells)
+    held: dict[str, tuple[Partners, Threshold | None]] = {}
+    asked = []
+    for phago_id, well in by_id.items():
+        if well["role"] != UPTAKE:
+            continue
+        mates = _of_its_voltage(phago_id, partners[phago_id], cells, apart)
+        threshold = _threshold(well, mates, wells, known, cells, rules) if cells.has(phago_id) else None
+        held[phago_id] = mates, threshold
+        if threshold is not None:
+            asked.append((phago_id, threshold.asked, _autofluorescence(well, threshold)))
+            asked += [(i, threshold.asked, None) for i in mates.background if cells.has(i)]
+    cells.read_uptakes(asked)
+    return held
+
+
+def _autofluorescence(well: Mapping[str, Any], threshold: Threshold) -> Autofluorescence | None:
+    """What a comb of beads starts from; None where there can be none."""
+    return None if refusal(*_target(well)) else threshold.background
 
 
 def _identity(well: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,7 +323,7 @@ def _from_controls(own: list[Control], source: str, common: float, rules: Rules)
 
 
 def _back(phago_id: str, threshold: Threshold, cells: Cells) -> tuple[str, Uptake] | None:
-    found = cells.uptake(phago_id, (threshold.value, threshold.common, *threshold.tried))
+    found = cells.uptake(phago_id, threshold.asked)
     return None if found is None or not found.n_cells else (phago_id, found)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -19,12 +18,10 @@ from helpers.assays.phenotype.measure import Measured, Recipe, measure
 from helpers.assays.phenotype.samples import Tube, file_path, panel_markers, tubes
 from helpers.core.files import CHANGED
 from helpers.core.problems import Problem, Refused, softened
-from helpers.core.workers import each
+from helpers.core.workers import each, processes_for
 from helpers.readers.fcs import FcsHeader, read_fcs_header
 from helpers.readers.gate import GateSet
 
-BYTES_A_WORKER = 200_000_000
-"""Files under this size together are read by one process: starting another takes longer."""
 MANY = 3
 """A remark on more files than this is said once for all of them."""
 
@@ -69,7 +66,7 @@ def tasks_of(
 
 
 def measure_all(folder: Path, tasks: Sequence[Task]) -> tuple[dict[str, Measured], list[Problem]]:
-    """Measure many files, on a cluster's workers or in several processes where they are large; a damaged file is set aside and named.
+    """Measure many files, in several processes or on a cluster; a damaged file is set aside and named.
 
     Parameters
     ----------
@@ -80,8 +77,7 @@ def measure_all(folder: Path, tasks: Sequence[Task]) -> tuple[dict[str, Measured
     """
     # the check of the study names the others
     there = [t for t in tasks if file_path(folder, t[0].fcs_file)[0].is_file()]
-    size = sum(file_path(folder, t.fcs_file)[0].stat().st_size for t, _, _, _ in there)
-    jobs = max(1, min(os.cpu_count() or 1, size // BYTES_A_WORKER))
+    jobs = processes_for(file_path(folder, t.fcs_file)[0] for t, _, _, _ in there)
     parts = [(*file_path(folder, t.fcs_file), r, g) for t, r, g, _ in there]
     out: dict[str, Measured] = {}
     problems: list[Problem] = []
