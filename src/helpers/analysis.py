@@ -22,6 +22,7 @@ from helpers.core.cache import digest_of, remember
 from helpers.core.files import CHANGED
 from helpers.core.problems import Problem, Refused, problems_table, sorted_problems
 from helpers.core.schemas import input_tables, output_tables
+from helpers.core.workers import apart
 from helpers.study.config import Config
 from helpers.study.folder import INSTRUMENT_FOLDERS
 from helpers.study.opening import Study, folder_inputs, inputs_digest, open_study, quarantined_by, read_study
@@ -463,6 +464,10 @@ def _computed(digest: str, folder: str) -> Analysis:
 
 @remember("analysis", ignore=("folder",))
 def _inferred(digest: str, folder: str) -> dict[str, pd.DataFrame]:
+    return apart(_infer, digest, folder)  # what it takes in passing is several times what comes out
+
+
+def _infer(digest: str, folder: str) -> dict[str, pd.DataFrame]:
     from helpers.cohort.flow import without_withdrawn
 
     data = _computed(digest, folder)

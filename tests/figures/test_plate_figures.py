@@ -39,9 +39,18 @@ def test_plate_maps_show_every_well(data: Analysis) -> None:
     pd.testing.assert_series_equal(drawn, single, check_dtype=False, check_index_type=False)
 
 
+def test_many_plates_stand_on_several_pages(data: Analysis) -> None:
+    wells = data.table("cytokine_wells")
+    many = pd.concat([wells.assign(plate_id=f"{p}{i}") for i in range(5) for p in "ab"])
+    pictures = list(draw_plates.all_plate_maps(many))
+    assert [p.name for p in pictures] == ["plate_maps", "plate_maps_2"]
+    assert [p.data["plate_id"].nunique() for p in pictures] == [6, 4]
+    assert len(list(draw_plates.all_plate_maps(wells.iloc[:0]))) == 1
+
+
 def test_standard_curves_name_ranges_and_what_has_none(data: Analysis) -> None:
     tables = [data.table(n) for n in ("cytokine_curves", "standard_recovery", "cytokine_wells")]
-    pictures = draw_plates.all_standard_curves(*tables)
+    pictures = list(draw_plates.all_standard_curves(*tables))
     assert [p.name for p in pictures] == ["standard_curves_P1", "standard_curves_P2", "standard_curves_P3"]
     curves = tables[0]
     with_range = curves[(curves["plate_id"] == "P1") & curves["lloq_pg_ml"].notna()]
@@ -125,7 +134,11 @@ def test_nothing_to_draw_is_a_sentence(data: Analysis) -> None:
     ]
     assert all(p.alt.endswith(".") and p.image("png") for p in pictures)
     assert (
-        draw_plates.all_standard_curves(empty["cytokine_curves"], empty["standard_recovery"], empty["cytokine_wells"])
+        list(
+            draw_plates.all_standard_curves(
+                empty["cytokine_curves"], empty["standard_recovery"], empty["cytokine_wells"]
+            )
+        )
         == []
     )
     views_: list[Any] = [

@@ -18,8 +18,8 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
-from helpers.core.files import PROJECT
 from helpers.core import forks
+from helpers.core.files import PROJECT
 from helpers.report import kernels
 from helpers.report.kernels import ForkedKernelManager
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -301,6 +302,8 @@ def show_all(pictures: Iterable[Picture], out: str = "", pdf_tiff: bool = False)
 
     for picture in pictures:
         display(show(picture, out, pdf_tiff))  # type: ignore[no-untyped-call]
+        del picture
+        gc.collect(1)  # a figure is a ring of many objects, which dozens of figures must not wait with
 
 
 def sentence_picture(name: str, sentence: str, data: pd.DataFrame, width: float) -> Picture:

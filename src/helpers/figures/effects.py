@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -365,16 +365,18 @@ def paired_lines(
     return Picture(figure, name, alt, caption, rows[columns].reset_index(drop=True))
 
 
-def all_paired_lines(readouts: pd.DataFrame, config: Config, assay: str, names: Sequence[str] = ()) -> list[Picture]:
-    """`paired_lines` of every treatment of the study that the assay has values of."""
+def all_paired_lines(
+    readouts: pd.DataFrame, config: Config, assay: str, names: Sequence[str] = ()
+) -> Iterator[Picture]:
+    """`paired_lines` of every treatment of the study that the assay has values of, each drawn when it is asked for."""
     there = set(readouts.loc[readouts["assay"] == assay, "condition"])
-    return [paired_lines(readouts, config, assay, c.code, c.compare_to, names) for c in _treatments(config, there)]
+    return (paired_lines(readouts, config, assay, c.code, c.compare_to, names) for c in _treatments(config, there))
 
 
-def all_change_maps(readouts: pd.DataFrame, config: Config, assay: str) -> list[Picture]:
-    """`change_map` of every treatment of the study that the assay has values of."""
+def all_change_maps(readouts: pd.DataFrame, config: Config, assay: str) -> Iterator[Picture]:
+    """`change_map` of every treatment of the study that the assay has values of, each drawn when it is asked for."""
     there = set(readouts.loc[readouts["assay"] == assay, "condition"])
-    return [change_map(readouts, config, assay, c.code, c.compare_to) for c in _treatments(config, there)]
+    return (change_map(readouts, config, assay, c.code, c.compare_to) for c in _treatments(config, there))
 
 
 def _treatments(config: Config, there: set[str]) -> list[Condition]:

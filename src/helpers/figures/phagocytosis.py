@@ -23,14 +23,15 @@ ACROSS, MOST_PANELS = 6, 36
 _ROLES = {"no_particle": (GREY, "without particles"), "cold": (BLUE, "4 °C"), "uptake": (ORANGE, "37 °C")}
 
 
-def all_histograms(histograms: pd.DataFrame, wells: pd.DataFrame, config: Config) -> list[Picture]:
-    """`histograms_of` of every target and condition that has events."""
+def all_histograms(histograms: pd.DataFrame, wells: pd.DataFrame, config: Config) -> Iterator[Picture]:
+    """`histograms_of` of every target and condition that has events, each drawn when it is asked for."""
     pairs = histograms[["target", "condition"]].drop_duplicates()
     order = {c.code: i for i, c in enumerate(config.conditions)}
     found = sorted(pairs.itertuples(index=False), key=lambda p: (p.target, order.get(p.condition, len(order))))
-    pictures = [histograms_of(histograms, wells, config, p.target, p.condition) for p in found]
-    nothing = "No uptake was measured cell by cell."
-    return pictures or [sentence_picture("uptake_histograms", nothing, histograms, PAGE_IN)]
+    if not found:
+        yield sentence_picture("uptake_histograms", "No uptake was measured cell by cell.", histograms, PAGE_IN)
+    for one in found:
+        yield histograms_of(histograms, wells, config, one.target, one.condition)
 
 
 @drawn
@@ -125,11 +126,13 @@ def _legend(figure: Figure) -> None:
     figure.legend(handles=handles, loc="outside lower left", ncols=4)
 
 
-def all_combs(histograms: pd.DataFrame, combs: pd.DataFrame, config: Config) -> list[Picture]:
-    """`combs_of` of every condition that has combs."""
+def all_combs(histograms: pd.DataFrame, combs: pd.DataFrame, config: Config) -> Iterator[Picture]:
+    """`combs_of` of every condition that has combs, each drawn when it is asked for."""
     order = [c.code for c in config.conditions if (combs["condition"] == c.code).any()]
-    pictures = [combs_of(histograms, combs, config, code) for code in order]
-    return pictures or [sentence_picture("bead_combs", "No bead uptake was measured cell by cell.", combs, PAGE_IN)]
+    if not order:
+        yield sentence_picture("bead_combs", "No bead uptake was measured cell by cell.", combs, PAGE_IN)
+    for code in order:
+        yield combs_of(histograms, combs, config, code)
 
 
 @drawn
@@ -222,11 +225,13 @@ def _label(config: Config, code: str) -> str:
 # ---- over time
 
 
-def all_courses(wells: pd.DataFrame, kinetics: pd.DataFrame, config: Config) -> list[Picture]:
-    """`courses_of` of every target that was followed over time."""
-    pictures = [courses_of(wells, kinetics, config, t) for t in sorted(set(kinetics["target"]))]
-    nothing = "No uptake was followed over at least three times."
-    return pictures or [sentence_picture("uptake_courses", nothing, kinetics, PAGE_IN)]
+def all_courses(wells: pd.DataFrame, kinetics: pd.DataFrame, config: Config) -> Iterator[Picture]:
+    """`courses_of` of every target that was followed over time, each drawn when it is asked for."""
+    if kinetics.empty:
+        nothing = "No uptake was followed over at least three times."
+        yield sentence_picture("uptake_courses", nothing, kinetics, PAGE_IN)
+    for target in sorted(set(kinetics["target"])):
+        yield courses_of(wells, kinetics, config, target)
 
 
 @drawn
@@ -298,13 +303,15 @@ def _course(axes: Axes, own: pd.DataFrame, column: str, fit: pd.DataFrame, colou
 # ---- over doses
 
 
-def all_doses(readouts: pd.DataFrame, config: Config, names: Sequence[str] = ()) -> list[Picture]:
-    """`doses_of` of every readout measured at two or more doses of MSC; `names` chooses some."""
+def all_doses(readouts: pd.DataFrame, config: Config, names: Sequence[str] = ()) -> Iterator[Picture]:
+    """`doses_of` of every readout measured at two or more doses of MSC, each when it is asked for; `names` chooses some."""
     rows = _with_ratio(readouts, config)
     counts = rows[rows["ratio"] > 0].groupby("readout")["ratio"].nunique()
     chosen = [n for n in counts[counts > 1].index if not names or n in names]
-    pictures = [doses_of(readouts, config, n) for n in chosen]
-    return pictures or [sentence_picture("uptake_doses", "No readout has two doses of MSC.", rows, PAGE_IN)]
+    if not chosen:
+        yield sentence_picture("uptake_doses", "No readout has two doses of MSC.", rows, PAGE_IN)
+    for name in chosen:
+        yield doses_of(readouts, config, name)
 
 
 def _with_ratio(readouts: pd.DataFrame, config: Config) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,23 +19,34 @@ from helpers.figures.base import Picture, drawn, sentence_picture
 from helpers.figures.style import BLUE, GREY, ORANGE, PAGE_IN
 
 ACROSS = 6
+PLATES_A_PAGE = 6
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 FEWEST_FOR_LIMITS = 8
 
 
+def all_plate_maps(wells: pd.DataFrame) -> Iterator[Picture]:
+    """`plate_maps` of every plate, as many as a page holds at a time, each drawn when it is asked for."""
+    plates = list(dict.fromkeys(wells["plate_id"]))
+    for start in range(0, max(len(plates), 1), PLATES_A_PAGE):
+        own = wells[wells["plate_id"].isin(plates[start : start + PLATES_A_PAGE])]
+        yield plate_maps(own, f"plate_maps_{start // PLATES_A_PAGE + 1}" if start else "plate_maps")
+
+
 @drawn
-def plate_maps(wells: pd.DataFrame) -> Picture:
+def plate_maps(wells: pd.DataFrame, name: str = "plate_maps") -> Picture:
     """Each plate as it lies on the bench: median beads of a well, and its level against the plate's other wells.
 
     Parameters
     ----------
     wells
         The output table ``cytokine_wells``.
+    name
+        Of the picture.
     """
     placed = _placed(wells)
     plates = list(dict.fromkeys(placed["plate_id"]))
     if not plates:
-        return sentence_picture("plate_maps", "No plate was read.", placed, PAGE_IN)
+        return sentence_picture(name, "No plate was read.", placed, PAGE_IN)
     figure = Figure(figsize=(PAGE_IN, 1.75 * len(plates) + 0.2), layout="constrained")
     for i, plate in enumerate(plates):
         own = placed[placed["plate_id"] == plate]
@@ -60,7 +72,7 @@ def plate_maps(wells: pd.DataFrame) -> Picture:
         "Left: beads counted in a well, median over analytes; few beads in one corner point to a clog or a leak. Right: how bright a well is against "
         "the plate, median over analytes; rows or columns that stand out point to pipetting, washing or evaporation. Letters: S standard, B blank, C control, R bridge."
     )
-    return Picture(figure, "plate_maps", alt, caption, placed)
+    return Picture(figure, name, alt, caption, placed)
 
 
 def _placed(wells: pd.DataFrame) -> pd.DataFrame:
@@ -161,9 +173,9 @@ def standard_curves(curves: pd.DataFrame, recovery: pd.DataFrame, wells: pd.Data
     return Picture(figure, name, alt, caption, points.reset_index(drop=True))
 
 
-def all_standard_curves(curves: pd.DataFrame, recovery: pd.DataFrame, wells: pd.DataFrame) -> list[Picture]:
-    """`standard_curves` of every plate."""
-    return [standard_curves(curves, recovery, wells, str(p)) for p in dict.fromkeys(curves["plate_id"])]
+def all_standard_curves(curves: pd.DataFrame, recovery: pd.DataFrame, wells: pd.DataFrame) -> Iterator[Picture]:
+    """`standard_curves` of every plate, each drawn when it is asked for."""
+    return (standard_curves(curves, recovery, wells, str(p)) for p in dict.fromkeys(curves["plate_id"]))
 
 
 def _curve_panel(axes: Axes, one: Any, points: pd.DataFrame, samples: pd.DataFrame) -> None:

@@ -185,11 +185,14 @@ def become_kernel(argv: list[str]) -> None:
     """What ``python -m ipykernel_launcher`` does, in a forked child."""
     import numpy as np
     from ipykernel.kernelapp import IPKernelApp
+    from traitlets.config import Config
 
     gc.set_threshold(50_000, 20, 100)  # drawing makes many objects that live long; looking them through took a tenth
     np.random.seed()
     sys.argv = ["ipykernel_launcher", *argv]
-    app: Any = IPKernelApp.instance(parent_handle=os.getppid())
+    nothing_kept = Config({"InteractiveShell": {"cache_size": 0}})  # a figure is let go once it is shown
+    app: Any = IPKernelApp.instance(parent_handle=os.getppid(), config=nothing_kept)
     app.initialize(argv)
+    app.shell.events.register("post_run_cell", lambda _: gc.collect(1))  # figures are rings of many objects
     app.shell.enable_matplotlib("inline")  # pyplot is loaded already, so its backend is not looked up again
     app.start()

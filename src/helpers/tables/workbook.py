@@ -23,6 +23,8 @@ from helpers.study.config import Config
 from helpers.tables.words import READ_ME_SIMULATED
 
 EXCEL_ROWS = 1_048_576
+ROWS_AT_ONCE = 5_000
+"""Rows that are Python's objects at one time: a whole table of them takes hundreds of megabytes."""
 _HEAD = PatternFill("solid", fgColor="E8EEF4")
 _RUN = ("=", "+", "-", "@", "#")
 """Beginnings of text that is kept from being read as a formula or an error."""
@@ -111,10 +113,11 @@ def _sheet(sheet: Any, name: str, table: pd.DataFrame) -> None:
             )
         head.append(cell)
     sheet.append(head)
-    shown = table.head(EXCEL_ROWS - 1)
-    columns = [[_value(sheet, v) for v in _plain(shown[column])] for column in shown]
-    for row in zip(*columns, strict=True):
-        sheet.append(row)
+    for start in range(0, min(len(table), EXCEL_ROWS - 1), ROWS_AT_ONCE):
+        shown = table.iloc[start : min(start + ROWS_AT_ONCE, EXCEL_ROWS - 1)]
+        columns = [[_value(sheet, v) for v in _plain(shown[column])] for column in shown]
+        for row in zip(*columns, strict=True):
+            sheet.append(row)
     if len(table.columns):
         sheet.auto_filter.ref = f"A1:{get_column_letter(len(table.columns))}{min(len(table), EXCEL_ROWS - 1) + 1}"
 

@@ -1,0 +1,92 @@
+"""Work that forked children take part in: the same answers, whoever gives them and whoever fails."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from helpers.core import forks
+from helpers.core.workers import apart, each
+
+pytestmark = pytest.mark.skipif(not forks.FORKS, reason="nothing is forked here")
+
+
+def nothing() -> None:
+    """What the server of these tests imports."""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A fork server that finds the functions of this module."""
+    forks.stop()
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    forks.begin("test_workers:nothing")
+    until = time.monotonic() + 60
+    while not forks.ready():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    yield
+    forks.stop()
+
+
+def slowly(n: int) -> tuple[int, int]:
+    time.sleep(0.01)
+    return n, os.getpid()
+
+
+def only_here(part: tuple[int, int]) -> int:
+    n, here = part
+    if os.getpid() != here:
+        os._exit(7)
+    return n
+
+
+def refused(part: tuple[int, int]) -> int:
+    n, bad = part
+    if n == bad:
+        raise ValueError(f"part {n}")
+    return n
+
+
+def test_children_and_this_process_share_the_work_and_keep_its_order(server: None) -> None:
+    answers = each(slowly, range(60), 1)
+    assert [n for n, _ in answers] == list(range(60))
+    own = [n for n, pid in answers if pid == os.getpid()]
+    assert own and len(own) < 60 and own == list(range(len(own))), "this process from the front, the child from the end"
+
+
+def test_what_a_child_loses_is_done_here(server: None) -> None:
+    assert each(only_here, [(n, os.getpid()) for n in range(30)], 1) == list(range(30))
+    assert apart(only_here, (5, os.getpid())) == 5
+
+
+@pytest.mark.parametrize("bad", [0, 15, 29])
+def test_what_breaks_in_a_child_breaks_here(server: None, bad: int) -> None:
+    with pytest.raises(ValueError, match=f"part {bad}"):
+        each(refused, [(n, bad) for n in range(30)], 1)
+    with pytest.raises(ValueError, match="part 1"):
+        apart(refused, (1, 1))
+
+
+def test_apart_is_another_process(server: None, capfd: pytest.CaptureFixture[str]) -> None:
+    assert apart(slowly, 3)[0] == 3
+    assert apart(slowly, 3)[1] != os.getpid()
+    assert apart(os.getcwd) == os.getcwd()
+    said = capfd.readouterr()
+    assert said.out + said.err == ""
+
+
+def test_a_child_has_todays_environment(server: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APAP_TEST_LATE", "set after the server started")
+    assert apart(os.getenv, "APAP_TEST_LATE") == "set after the server started"
+
+
+def test_without_a_server_all_is_done_here() -> None:
+    forks.stop()
+    assert apart(slowly, 3) == (3, os.getpid())
+    assert each(slowly, [1, 2], 1) == [(1, os.getpid()), (2, os.getpid())]
