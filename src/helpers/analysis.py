@@ -108,6 +108,10 @@ class Analysis:
         """Names of the output tables, in the order of the spine."""
         return [*self.measured, *INFERRED]
 
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Output tables by name, in the order of the spine, for who only reads them: these are no copies."""
+        return {**self.measured, **self.inferred}
+
     def summary(self) -> Sentence:
         """One sentence on what was loaded, for the top of a notebook."""
         donors, config = self.measured["donors_derived"], self.config

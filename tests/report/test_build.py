@@ -418,6 +418,22 @@ def test_a_report_interrupted_beside_its_notebooks_ends_their_kernels(
     assert contents(tmp_path / "out") == {}
 
 
+def test_what_waits_for_the_statistics_goes_before_the_pages_that_are_left() -> None:
+    done: list[str] = []
+
+    def work(name: str) -> str:
+        time.sleep(0.05)
+        done.append(name)
+        return name
+
+    with build._running(1) as (start, start_first):
+        pages = [start(work, f"page {i}") for i in range(4)]
+        time.sleep(0.02)
+        late = [start_first(work, f"late {i}") for i in range(2)]
+        assert [one.result() for one in [*pages, *late]] == [*(f"page {i}" for i in range(4)), "late 0", "late 1"]
+    assert done == ["page 0", "late 0", "late 1", "page 1", "page 2", "page 3"]
+
+
 @pytest.mark.usefixtures("no_notebooks")
 def test_files_of_an_earlier_report_go_and_files_of_others_stay(small_study: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"

@@ -16,7 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache, partial
+from itertools import count
 from pathlib import Path
+from queue import PriorityQueue
 from typing import Any
 from weakref import WeakSet
 
@@ -39,6 +41,7 @@ from helpers.tables.workbook import workbook_bytes
 OK, PARTS_FAILED = 0, 3
 SPOOL = ".apap-spool"
 SECONDS_OF_NOTHING_NEW = 1.5
+Start = Callable[..., Future[Rendered]]
 Progress = Callable[[str, int, int], None]
 
 
@@ -117,20 +120,20 @@ def build_report(
         progress("study", 1, steps)
         done: dict[str, Rendered] = {}
         files: dict[str, Content] = {}
-        with _spool(out) as spool, _running(jobs) as start:
+        with _spool(out) as spool, _running(jobs) as (start, start_first):
             late = {name for name, path in notebooks.items() if _asks_for(path, INFERRED)}
             run = {
-                name: partial(start, render, path, wishes, data.folder, data.digest, data.config.id, data.digest)
+                name: partial(render, path, wishes, data.folder, data.digest, data.config.id, data.digest)
                 for name, path in notebooks.items()
             }
             # what needs no statistics runs while they are computed, the rest when they are there
-            going = deque(run[name]() for name in notebooks if name not in late)
+            going = deque(start(run[name]) for name in notebooks if name not in late)
             keys = {} if only else page_keys(data)
             pages = deque(start(render_donor, *of_study, donor, key) for donor, key in keys.items())
             if late:
                 _ = data.inferred
-            # the largest first, so that none is left to be waited for alone
-            going += [run[name]() for name in sorted(late, key=lambda name: -notebooks[name].stat().st_size)]
+            # before the pages that are left, and the largest first, so that none is left to be waited for alone
+            going += [start_first(run[name]) for name in sorted(late, key=lambda name: -notebooks[name].stat().st_size)]
             files |= {} if only else _exports(data.digest, data)
             donors: dict[str, Rendered] = {}
             site = planned_site(data)
@@ -191,7 +194,7 @@ def build_donor(
     with _alone(out), _passing():
         _sweep(out)
         progress("study", 1, 3)
-        with _running(1) as start:
+        with _running(1) as (start, _):
             made = start(render_donor, data.folder, data.config.id, data.digest, donor, keys[donor]).result()
         progress(made.name, 2, 3)
         files: dict[str, Content] = {f"notebooks/{made.name}.ipynb": made.notebook, **made.files}
@@ -272,8 +275,7 @@ def _asks_for(notebook: Path, tables: Iterable[str]) -> bool:
 @remember("report", ignore=("data",))
 def _exports(digest: str, data: Analysis) -> dict[str, bytes]:
     """Every table as CSV, and all of them as a workbook, by path inside the report."""
-    tables = {name: data.table(name) for name in data.names()}
-    tables["table_one"] = table_one(tables["donors_derived"], data.config)
+    tables = data.tables() | {"table_one": table_one(data.table("donors_derived"), data.config)}
     files = {f"tables/{name}.csv": write_csv(table).encode("utf-8") for name, table in tables.items()}
     package = data_package({name: list(table.columns) for name, table in tables.items()}, data.config)
     return files | {
@@ -291,31 +293,46 @@ def _chosen(only: Sequence[str]) -> dict[str, Path]:
 
 
 @contextmanager
-def _running(jobs: int) -> Iterator[Callable[..., Future[Rendered]]]:
-    """Hands out what starts a notebook, each in a kernel of its own, while the caller does something else.
+def _running(jobs: int) -> Iterator[tuple[Start, Start]]:
+    """Hands out what starts a notebook in a kernel of its own, after those that wait and before them.
 
     On a cluster its workers have the kernels, and what they have not ended is given up with the cluster.
     Here only the kernels compute, so threads are enough here, and nothing but the kernels is left to end: that
     happens where the caller is stopped, and by itself where this process is killed.
     """
     if (on_worker := starter()) is not None:
-        yield on_worker
+        yield on_worker, on_worker
         return
+    waiting: PriorityQueue[tuple[int, int, Future[Rendered], Callable[[], Rendered]]] = PriorityQueue()
     going: WeakSet[Future[Rendered]] = WeakSet()  # a result is let go once it was asked for
+    order = count()
+
+    def run_next() -> None:
+        _, _, one, work = waiting.get()
+        if one.set_running_or_notify_cancel():
+            try:
+                one.set_result(work())
+            except BaseException as err:
+                one.set_exception(err)
 
     # threads that save and restore the filters of warnings could leave each other's behind
     with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=jobs) as pool:
 
-        def start(work: Callable[..., Rendered], *args: object) -> Future[Rendered]:
-            going.add(one := pool.submit(work, *args))
+        def start(rank: int, work: Callable[..., Rendered], *args: object) -> Future[Rendered]:
+            one: Future[Rendered] = Future()
+            going.add(one)
+            waiting.put((rank, next(order), one, partial(work, *args)))
+            pool.submit(run_next)
             return one
 
         try:
-            yield start
+            yield partial(start, 1), partial(start, 0)
         except BaseException:
             from helpers.report import kernels
 
             pool.shutdown(wait=False, cancel_futures=True)
+            for one in [*going]:
+                one.cancel()
             while not all(one.done() for one in [*going]):
                 kernels.stop()
                 time.sleep(0.1)
