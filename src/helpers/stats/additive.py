@@ -15,6 +15,8 @@ from helpers.stats.paired import paired_t
 from helpers.stats.slices import same_unit
 
 MATCHED_ON = ("msc_lot_id", "batch_day", "timepoint_h")
+READ = (*MATCHED_ON, "donor_id", "unit", "value", "lower", "upper", "censoring", "n_cultures", "msc_per_well")
+"""Columns that the comparison needs; joining all of a readout's takes several times as long."""
 MOST_OPEN = 14
 """Batches that may hold values between two ends: each doubles the corners."""
 
@@ -74,6 +76,9 @@ def beyond_additive(
     _once(together, ["donor_id", "msc_lot_id"])
     _once(macrophages, ["donor_id"])
     keys = list(MATCHED_ON)
+    together, macrophages, msc_alone = (
+        part[[c for c in READ if c in part]] for part in (together, macrophages, msc_alone)
+    )
     together, msc_alone = (part[part["batch_day"].notna()] for part in (together, msc_alone))  # unknown matches none
     arms = [part.assign(msc_lot_id=part["msc_lot_id"].fillna("").astype(str)) for part in (together, msc_alone)]
     wells = arms[1].merge(arms[0][arms[0]["donor_id"].isin(macrophages["donor_id"])][keys].drop_duplicates(), on=keys)
@@ -184,7 +189,7 @@ def widest_t(low: ArrayLike, high: ArrayLike, level: float = 0.95) -> Estimate:
 
 
 def _once(rows: pd.DataFrame, keys: list[str]) -> None:
-    twice = rows[rows.fillna({"msc_lot_id": ""}).duplicated(keys, keep=False)]
+    twice = rows[rows[keys].fillna({"msc_lot_id": ""}).duplicated(keep=False)]
     if len(twice):
         who = ", ".join(sorted(set(twice["donor_id"]))[:5])
         raise NotEstimable(

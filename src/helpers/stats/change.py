@@ -91,10 +91,11 @@ def donor_changes(reference: pd.DataFrame, treatment: pd.DataFrame) -> pd.DataFr
     both = reference.index.intersection(treatment.index)
     r, t = reference.loc[both], treatment.loc[both]
     lower, upper = (t[a].to_numpy(float) - r[b].to_numpy(float) for a, b in (("lower", "upper"), ("upper", "lower")))
+    known = np.where(lower == upper, lower, np.nan)
+    lower, upper = np.where(lower == -np.inf, np.nan, lower), np.where(upper == np.inf, np.nan, upper)
     lots = t["msc_lot_id"].to_numpy() if "msc_lot_id" in t else None
-    found = pd.DataFrame({"donor_id": both.astype(str), "msc_lot_id": lots, "lower": lower, "upper": upper})
-    found["change"] = found["lower"].where(found["lower"] == found["upper"])
-    return found.replace({"lower": -np.inf, "upper": np.inf}, np.nan)
+    columns = {"donor_id": both.astype(str), "msc_lot_id": lots, "lower": lower, "upper": upper, "change": known}
+    return pd.DataFrame(columns)
 
 
 def pooled_sd(changes: pd.DataFrame, comparison: list[str]) -> pd.Series:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -79,11 +80,20 @@ def _maybe(make: Callable[[], Estimate]) -> list[Estimate]:
         return []
 
 
-def _facts(*arms: pd.DataFrame) -> tuple[int, int, int]:
+def _facts(*arms: pd.DataFrame) -> tuple[int, int]:
+    """Donors with a value in any arm, and culture wells."""
     donors = set().union(*(a.index for a in arms))
-    cultures = sum(int(np.nansum(a["n_cultures"].to_numpy())) for a in arms)
-    bounded = sum(int((a["lower"].to_numpy() != a["upper"].to_numpy()).sum()) for a in arms)
-    return len(donors), cultures, bounded
+    return len(donors), sum(int(np.nansum(a["n_cultures"].to_numpy())) for a in arms)
+
+
+def _bounded(*arms: pd.DataFrame) -> int:
+    """Values that are bounds."""
+    return sum(int((a["lower"].to_numpy() != a["upper"].to_numpy()).sum()) for a in arms)
+
+
+def _of(arm: pd.DataFrame, donors: pd.Index) -> pd.DataFrame:
+    """Rows of some donors of an arm, in their order; the arm itself where these are all."""
+    return arm if arm.index.equals(donors) else arm.loc[donors]
 
 
 def _without_one(donors: pd.Index, estimate: Callable[[np.ndarray], Estimate]) -> dict[str, float]:
@@ -151,10 +161,10 @@ def compare_pairs(reference: pd.DataFrame, treatment: pd.DataFrame, fewest: int,
     both = reference.index.intersection(treatment.index)
     if not len(both):
         raise NotEstimable("too_few_donors", "No donor has both conditions.")
-    r, t = reference.loc[both], treatment.loc[both]
+    r, t = _of(reference, both), _of(treatment, both)
     same_kit(r, t)
-    n_donors, n_cultures, _ = _facts(reference, treatment)
-    bounded = _facts(r, t)[2]
+    n_donors, n_cultures = _facts(reference, treatment)
+    bounded = _bounded(r, t)
     tally = Tally(n_donors, len(both), n_cultures, bounded)
     _any_known(bounded, 2 * len(both), f"{len(both)} pairs", r, t)
     if bounded:
@@ -188,25 +198,27 @@ def by_lot(d: pd.Series, treatment: pd.DataFrame, level: float) -> list[Estimate
 
     A row for each lot with at least two donors, and the F test of lots; none where there is one lot only.
     """
-    lots = treatment["msc_lot_id"].reindex(d.index).fillna("") if "msc_lot_id" in treatment else pd.Series("", d.index)
-    sizes = lots[lots != ""].value_counts().sort_index()
-    sizes = sizes[sizes >= 2]
+    if "msc_lot_id" not in treatment:
+        return []
+    lots = _of(treatment, d.index)["msc_lot_id"].fillna("").to_numpy()
+    sizes = {lot: n for lot, n in sorted(Counter(lots).items()) if lot != "" and n >= 2}
     if len(sizes) < 2:
         return []
-    own = [d[lots == lot] for lot in sizes.index]
-    df = int(sizes.sum()) - len(sizes)
+    values = d.to_numpy()
+    own = [values[lots == lot] for lot in sizes]
+    df = sum(sizes.values()) - len(sizes)
     spread = float(np.sqrt(sum(((v - v.mean()) ** 2).sum() for v in own) / df))
     if spread == 0:
         return []
     quantile = float(stats.t.ppf((1 + level) / 2, df))
-    note = f"Lots as a fixed factor; applies to these lots: {', '.join(map(str, sizes.index))}."
+    note = f"Lots as a fixed factor; applies to these lots: {', '.join(map(str, sizes))}."
     rows = []
-    for lot, values in zip(sizes.index, own, strict=True):
-        se, mean = spread / np.sqrt(len(values)), float(values.mean())
+    for lot, changes in zip(sizes, own, strict=True):
+        se, mean = spread / np.sqrt(len(changes)), float(changes.mean())
         t = mean / se
         p = float(2 * stats.t.sf(abs(t), df))
         ends = (mean - quantile * se, mean + quantile * se)
-        rows.append(Estimate(mean, *ends, f"MSC lot {lot}, {len(values)} donors", t, df, p, note))
+        rows.append(Estimate(mean, *ends, f"MSC lot {lot}, {len(changes)} donors", t, df, p, note))
     test = stats.f_oneway(*own)
     return [
         *rows,
@@ -277,7 +289,9 @@ def _mixed(rows: pd.DataFrame, sick: pd.Series | None, weights: list[int], level
     A run that both arms of a donor share cancels in the donor's change, so that otherwise there is nothing to add.
     """
     found = _both_freedoms(rows, mixed.treatment_by_group(rows["treated"], sick)[0], weights, level)
-    if "run_id" not in rows or rows["run_id"].isna().any() or rows["run_id"].groupby(level=0).nunique().max() < 2:
+    if "run_id" not in rows or rows["run_id"].isna().any():
+        return found
+    if len(set(zip(rows.index, rows["run_id"], strict=True))) == rows.index.nunique():
         return found
     design, names = mixed.treatment_by_group(rows["treated"], sick, rows["run_id"])
     by_run = _both_freedoms(rows, design, [*weights, *[0] * (len(names) - len(weights))], level)
@@ -298,7 +312,9 @@ def _both_freedoms(rows: pd.DataFrame, design: Numbers, weights: list[int], leve
 
 
 def _observed(part: pd.DataFrame) -> pd.DataFrame:
-    return part[part["lower"] == part["upper"]]
+    """Values that are no bounds, with their runs."""
+    known = (part["lower"] == part["upper"]).to_numpy()
+    return part.loc[known, [c for c in ("value", "run_id") if c in part]]
 
 
 def _all_donors(found: Estimate, n: int) -> Estimate:
@@ -312,10 +328,15 @@ def _lost_baselines(reference: pd.DataFrame, both: pd.Index, level: float) -> Es
     return replace(found, method="baseline of donors with a lost pair minus the others, Welch t")
 
 
+def _with_counts(*arms: pd.DataFrame) -> None:
+    for arm in arms:
+        if "k" not in arm or arm["k"].isna().any() or arm["n"].isna().any():
+            raise NotEstimable("not_estimable", "No counts.")
+
+
 def _counted_pairs(r: pd.DataFrame, t: pd.DataFrame) -> Estimate:
+    _with_counts(r, t)
     rows = pd.concat([r.assign(treated=0), t.assign(treated=1)])
-    if "k" not in rows or rows[["k", "n"]].isna().any(axis=None):
-        raise NotEstimable("not_estimable", "No counts.")
     design, _ = mixed.treatment_by_group(rows["treated"])
     return counts.beta_binomial(counts.counts(rows["k"], rows["n"], design, rows.index), 1)
 
@@ -331,7 +352,8 @@ def compare_groups(first: pd.DataFrame, second: pd.DataFrame, fewest: int, level
         raise NotEstimable("no_data", "There are no disease donors with a value.")
     _one_group_each(first.index, second.index)
     same_kit(first, second)
-    n_donors, n_cultures, bounded = _facts(first, second)
+    n_donors, n_cultures = _facts(first, second)
+    bounded = _bounded(first, second)
     tally = Tally(n_donors, None, n_cultures, bounded)
     _any_known(bounded, n_donors, f"{n_donors} donors", first, second)
     if bounded:
@@ -390,9 +412,8 @@ def _bounded_groups(first: pd.DataFrame, second: pd.DataFrame, fewest: int, leve
 
 
 def _counted_groups(first: pd.DataFrame, second: pd.DataFrame) -> Estimate:
+    _with_counts(first, second)
     rows = pd.concat([first.assign(sick=1.0), second.assign(sick=0.0)])
-    if "k" not in rows or rows[["k", "n"]].isna().any(axis=None):
-        raise NotEstimable("not_estimable", "No counts.")
     design = np.column_stack([np.ones(len(rows)), rows["sick"]])
     return counts.beta_binomial(counts.counts(rows["k"], rows["n"], design, rows.index), 1)
 
@@ -418,10 +439,10 @@ def compare_changes(arms: Sequence[pd.DataFrame], fewest: int, level: float) -> 
     if not len(arms[0]) and not len(arms[1]):
         raise NotEstimable("no_data", "There are no disease donors with a value.")
     _one_group_each(arms[0].index.union(arms[1].index), arms[2].index.union(arms[3].index))
-    complete = [a.loc[both[i // 2]] for i, a in enumerate(arms)]
+    complete = [_of(a, both[i // 2]) for i, a in enumerate(arms)]
     same_kit(*complete)
-    n_donors, n_cultures, _ = _facts(*arms)
-    bounded = _facts(*complete)[2] if sum(map(len, complete)) else 0
+    n_donors, n_cultures = _facts(*arms)
+    bounded = _bounded(*complete)
     tally = Tally(n_donors, sum(map(len, both)), n_cultures, bounded)
     few = min(map(len, both))
     if bounded:
@@ -469,7 +490,7 @@ def _bounded_changes(complete: Sequence[pd.DataFrame], level: float, bounded: in
     """
     changes, errors, sizes = [], [], []
     for r, t in (complete[:2], complete[2:]):
-        if not _facts(r, t)[2]:
+        if not _bounded(r, t):
             found = paired.paired_t(t["value"] - r["value"], level, _magnitude(r, t))
         else:
             found = censored.paired_likelihood(limits(r), limits(t), level)
@@ -501,9 +522,8 @@ def _mixed_interaction(arms: Sequence[pd.DataFrame], level: float) -> list[Estim
 
 
 def _counted_interaction(arms: Sequence[pd.DataFrame]) -> Estimate:
+    _with_counts(*arms)
     rows = _stacked(arms)
-    if "k" not in rows or rows[["k", "n"]].isna().any(axis=None):
-        raise NotEstimable("not_estimable", "No counts.")
     design, _ = mixed.treatment_by_group(rows["treated"], rows["sick"])
     return counts.beta_binomial(counts.counts(rows["k"], rows["n"], design, rows.index), 3)
 
@@ -518,10 +538,10 @@ def compare_gap_closed(
     if not len(both):
         raise NotEstimable("no_data", "No disease donor has both conditions.")
     _one_group_each(untreated.index.union(treated.index), control.index)
-    u, t = untreated.loc[both], treated.loc[both]
+    u, t = _of(untreated, both), _of(treated, both)
     same_kit(u, t, control)
-    n_donors, n_cultures, _ = _facts(untreated, treated, control)
-    bounded = _facts(u, t, control)[2]
+    n_donors, n_cultures = _facts(untreated, treated, control)
+    bounded = _bounded(u, t, control)
     if bounded:
         raise NotEstimable(
             "not_estimable",
@@ -571,7 +591,8 @@ def compare_doses(arms: Sequence[tuple[float, pd.DataFrame]], fewest: int, level
     if not any(map(len, parts)):
         raise NotEstimable("no_data", "No donor has a value at any dose.")
     same_kit(*parts)
-    n_donors, n_cultures, bounded = _facts(*parts)
+    n_donors, n_cultures = _facts(*parts)
+    bounded = _bounded(*parts)
     if bounded:
         raise NotEstimable("not_estimable", f"{bounded} values lie beyond a limit; a trend is not given for bounds.")
     values = pd.concat([part["value"].rename(dose) for dose, part in arms], axis=1)
@@ -607,7 +628,7 @@ def compare_times(arms: Sequence[tuple[float, Sequence[pd.DataFrame]]], fewest: 
 def _changes(reference: pd.DataFrame, treatment: pd.DataFrame) -> pd.DataFrame:
     """An arm of changes of the donors that have both; a change is known where both values are."""
     both = reference.index.intersection(treatment.index)
-    r, t = reference.loc[both], treatment.loc[both]
+    r, t = _of(reference, both), _of(treatment, both)
     same_kit(r, t)
     return t.assign(
         value=t["value"] - r["value"],

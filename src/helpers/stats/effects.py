@@ -150,10 +150,13 @@ def effects(readouts: pd.DataFrame, cell_controls: pd.DataFrame, donors: pd.Data
     """
     made: list[_Made] = []
     lines: list[dict[str, Any]] = []
+    out = _not_eligible(donors)
     for one in _slices(plain(readouts), plain(cell_controls), plan):
         result, row, beside = _row(one, plan)
         made.append((one, result, row))
-        own = [_line(one, found) for found in beside] if result is None else _sensitivity(one, result, donors, plan)
+        own = (
+            [_line(one, found) for found in beside] if result is None else _sensitivity(one, result, out, donors, plan)
+        )
         if one.parted:
             own = [_without_p(line, one.contrast) for line in own]
         lines += own
@@ -394,8 +397,10 @@ def _row(one: _Slice, plan: Plan) -> tuple[Comparison | None, dict[str, Any], tu
 
 def _lot(one: _Slice) -> str:
     """With one MSC lot, that the result applies to it; empty otherwise."""
-    lots = set(one.raw["msc_lot_id"].dropna().astype(str)) - {""}
-    if one.contrast.name not in WITH_MSC or len(lots) != 1:
+    if one.contrast.name not in WITH_MSC:
+        return ""
+    lots = {str(lot) for lot in set(one.raw["msc_lot_id"]) if not pd.isna(lot)} - {""}
+    if len(lots) != 1:
         return ""
     return f"One MSC lot, {lots.pop()}: applies to this lot."
 
@@ -408,12 +413,12 @@ def marks(rows: pd.DataFrame) -> str:
     >>> marks(pd.DataFrame({"qc": ["high_cv", "high_cv;low_beads", None]}))
     'Marked: high cv (2 of 3 values), low beads (1 of 3 values).'
     """
-    flags = rows["qc"].dropna().astype(str).str.split(";").explode()
-    counts = flags[flags != ""].value_counts(sort=False)
-    counts = counts[counts >= FEWEST_MARKED * len(rows)]
-    if counts.empty:
+    cells = (cell for cell in rows["qc"] if isinstance(cell, str))
+    counts = Counter(flag for cell in cells for flag in cell.split(";") if flag)
+    often = {flag: n for flag, n in counts.items() if n >= FEWEST_MARKED * len(rows)}
+    if not often:
         return ""
-    return "Marked: " + ", ".join(f"{f.replace('_', ' ')} ({n} of {len(rows)} values)" for f, n in counts.items()) + "."
+    return "Marked: " + ", ".join(f"{f.replace('_', ' ')} ({n} of {len(rows)} values)" for f, n in often.items()) + "."
 
 
 def _open_ends(row: dict[str, Any]) -> dict[str, Any]:
@@ -543,7 +548,9 @@ def _max_t(values: list[tuple[pd.Series, ...]]) -> np.ndarray:
 # ---- companions
 
 
-def _sensitivity(one: _Slice, result: Comparison, donors: pd.DataFrame, plan: Plan) -> list[dict[str, Any]]:
+def _sensitivity(
+    one: _Slice, result: Comparison, not_eligible: frozenset[str], donors: pd.DataFrame, plan: Plan
+) -> list[dict[str, Any]]:
     rows = [_line(one, found) for found in result.more()]
     if ends := result.ends:
         known = {d: v for d, v in result.left_out.items() if not np.isnan(v)}
@@ -552,7 +559,7 @@ def _sensitivity(one: _Slice, result: Comparison, donors: pd.DataFrame, plan: Pl
         if lost := len(result.left_out) - len(known):
             note += f" Without any one of {lost} donors there is no estimate."
         rows.append(_line(one, Estimate(result.primary.estimate, *ends, "leave one donor out", note=note)))
-    for label, other, which, key in _otherwise(one, donors):
+    for label, other, which, key in _otherwise(one, not_eligible):
         try:
             again = attempted(lambda other=other, which=which: _compared(other, which, plan)).primary  # type: ignore[misc]
         except NotEstimable:
@@ -562,13 +569,13 @@ def _sensitivity(one: _Slice, result: Comparison, donors: pd.DataFrame, plan: Pl
 
 
 def _otherwise(
-    one: _Slice, donors: pd.DataFrame
+    one: _Slice, not_eligible: frozenset[str]
 ) -> Iterator[tuple[str, _Slice, Callable[[_Readings], Arms], dict[str, str]]]:
     """The same comparison of eligible donors and on the other scale, where that is another question.
 
     Amounts that are added have one scale: what is more than their sum is not told on another.
     """
-    out = _not_eligible(donors) & frozenset(one.raw["donor_id"])
+    out = not_eligible & frozenset(one.raw["donor_id"])
     if out:
         rows = replace(one, raw=one.raw[~one.raw["donor_id"].isin(out)])
         yield "eligible donors only", rows, lambda readings: readings.without(out), {"analysis_set": "eligible"}
@@ -658,7 +665,7 @@ def _known_values(one: _Slice, condition: str) -> pd.Series:
 
 def _donor_changes(slices: Iterable[_Slice]) -> pd.DataFrame:
     """Each donor's change in every paired comparison whose arms may be compared, by the arms that it is made of."""
-    columns, parts = output_tables()["donor_changes"].columns, []
+    columns, parts, keys = output_tables()["donor_changes"].columns, [], []
     for one in slices:
         if one.contrast.name not in PAIRED or one.raw.empty:
             continue
@@ -670,11 +677,16 @@ def _donor_changes(slices: Iterable[_Slice]) -> pd.DataFrame:
             same_kit(*arms)
         except NotEstimable:
             continue
-        found = change.donor_changes(*arms)
-        parts.append(found.assign(**{k: v for k, v in one.key.items() if k in columns and k not in found}))
-    table = _columns([p for p in parts if len(p)], columns).reset_index(drop=True)
-    keys = ["assay", "readout", "visit", "treatment", "reference", "timepoint_h", "assay_minutes"]
-    return table.assign(sd_donors=change.pooled_sd(table, keys)) if len(table) else table
+        if len(found := change.donor_changes(*arms)):
+            parts.append(found)
+            keys.append({k: v for k, v in one.key.items() if k in columns and k not in found})
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    repeated = pd.DataFrame(keys).loc[np.repeat(np.arange(len(parts)), [len(p) for p in parts])]
+    table = pd.concat([pd.concat(parts, ignore_index=True), repeated.reset_index(drop=True)], axis=1)
+    table = table.reindex(columns=columns)
+    comparison = ["assay", "readout", "visit", "treatment", "reference", "timepoint_h", "assay_minutes"]
+    return table.assign(sd_donors=change.pooled_sd(table, comparison))
 
 
 def _responders(made: list[_Made], plan: Plan) -> pd.DataFrame:

@@ -228,7 +228,7 @@ def same_unit(readouts: pd.DataFrame) -> None:
     NotEstimable
         ``mixed_units``.
     """
-    units = sorted(set(readouts["unit"].dropna().astype(str)))
+    units = sorted(str(unit) for unit in set(readouts["unit"]) if not pd.isna(unit))
     if len(units) > 1:
         raise NotEstimable("mixed_units", f"The values are in different units: {', '.join(units[:4])}.")
 
