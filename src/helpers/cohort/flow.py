@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,8 @@ from helpers.core.schemas import output_tables
 from helpers.study.config import Config
 
 Tables = Mapping[str, pd.DataFrame]
+Culture = tuple[str, str, str]
+"""Code, specimen and status."""
 STEPS = ("screened", "declined", "not_eligible", "enrolled", "withdrawn", "set_aside", "analysed")
 
 _LOGS = ("exclusions", "participant_flow")
@@ -101,8 +104,7 @@ def completeness(tables: Tables, measured: Mapping[str, set[str]], config: Confi
     cultures = cultures_of_donors(tables)
     plan = _planned_cells(cultures, tables["specimens"], tables["donors"][["donor_id", "group"]], config)
     excluded = _excluded(tables["deviations"])
-    cells = ["donor_id", "visit", "condition", "timepoint_h"]
-    by_cell = dict(list(cultures.groupby(cells, dropna=False))) if len(cultures) else {}
+    by_cell = _by_cell(cultures)
     rows = []
     for assay, results in planned_assays(measured, config).items():
         aside = excluded.get(assay.split(":")[0], set()) | excluded.get("", set())
@@ -112,11 +114,21 @@ def completeness(tables: Tables, measured: Mapping[str, set[str]], config: Confi
         for cell in plan.itertuples(index=False):
             needed = usual.get((cell.condition, cell.timepoint_h), 0)
             if (needed or not usual) and (for_all or cell.donor_id in takers):
-                here = by_cell.get((cell.donor_id, cell.visit, cell.condition, cell.timepoint_h))
+                here = by_cell.get((cell.donor_id, cell.visit, cell.condition, cell.timepoint_h), [])
                 rows.append({**cell._asdict(), "assay": assay, **_state(here, results, aside, cell.donor_id, needed)})
     return pd.DataFrame(rows, columns=columns).sort_values(
         ["donor_id", "visit", "assay", "condition", "timepoint_h"], ignore_index=True
     )
+
+
+def _by_cell(cultures: pd.DataFrame) -> dict[tuple[Any, ...], list[Culture]]:
+    """Code, specimen and status of the cultures of each donor, visit, condition and time."""
+    cell, what = ["donor_id", "visit", "condition", "timepoint_h"], ["culture_id", "specimen_id", "status"]
+    out: dict[tuple[Any, ...], list[Culture]] = {}
+    known = cultures.fillna({"status": ""})
+    for key, one in zip(*(known[c].itertuples(index=False, name=None) for c in (cell, what)), strict=True):
+        out.setdefault(key, []).append(one)
+    return out
 
 
 def _usual_number(measured: pd.DataFrame) -> dict[tuple[str, float], int]:
@@ -150,27 +162,27 @@ def _excluded(deviations: pd.DataFrame) -> dict[str, set[tuple[str, str]]]:
 
 
 def _state(
-    here: pd.DataFrame | None, results: set[str], excluded: set[tuple[str, str]], donor: str, needed: int
+    here: Sequence[Culture], results: set[str], excluded: set[tuple[str, str]], donor: str, needed: int
 ) -> dict[str, Any]:
-    if here is None:
+    if not here:
         return {"n_cultures": 0, "n_measured": 0, "status": "missing", "reason": "no_culture"}
-    ok = here["status"] == "ok"
-    aside = [
-        ("culture", c) in excluded or ("specimen", s) in excluded or ("donor", donor) in excluded
-        for c, s in zip(here["culture_id"], here["specimen_id"], strict=True)
-    ]
-    usable = here[ok & ~pd.Series(aside, index=here.index)]
-    n_measured = int(usable["culture_id"].isin(results).sum())
+    aside = {
+        culture
+        for culture, specimen, _ in here
+        if not excluded.isdisjoint({("culture", culture), ("specimen", specimen), ("donor", donor)})
+    }
+    usable = [culture for culture, _, status in here if status == "ok" and culture not in aside]
+    n_measured = sum(culture in results for culture in usable)
     if n_measured and n_measured >= needed:
         status, reason = "complete", ""
     else:
         status = "partial" if n_measured else "missing"
-        lost = here.loc[~ok, "status"]
+        lost = Counter(sorted(status for _, _, status in here if status not in ("ok", "")))
         reason = (
-            str(lost.mode().iloc[0])
-            if len(lost)
+            lost.most_common(1)[0][0]
+            if lost
             else "excluded"
-            if any(aside)
+            if aside
             else "no_culture"
             if n_measured == len(here)
             else "not_measured"
