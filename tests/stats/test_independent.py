@@ -33,7 +33,7 @@ def model_of(x: np.ndarray, y: np.ndarray) -> mixed.Fit:
     return mixed.fit(np.concatenate([x, y]), design, np.tile(np.arange(len(x)), 2))
 
 
-@pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 13])
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 13, 3000])
 def test_kenward_roger_of_complete_pairs_is_the_paired_t(n: int) -> None:
     x, y = normal_pairs(n, n)
     found, t = mixed.contrast(model_of(x, y), [0, 1]), paired.paired_t(y - x)
@@ -151,6 +151,26 @@ def test_many_donors_are_ranked_by_the_normal_approximation() -> None:
         stats.mannwhitneyu(x, y, method="asymptotic", use_continuity=False).pvalue, rel=1e-9
     )
     assert "normal approximation" in found.method and found.low <= found.estimate <= found.high
+
+
+def test_many_changes_are_ranked_by_the_normal_approximation(monkeypatch: pytest.MonkeyPatch) -> None:
+    d = np.random.default_rng(1).normal(0.15, 1, 240).round(1)
+    found = paired.signed_rank(d)
+    asymptotic = stats.wilcoxon(d, zero_method="wilcox", correction=False, method="asymptotic")
+    assert found.p == pytest.approx(asymptotic.pvalue, rel=1e-9)
+    assert "normal approximation" in found.method
+    monkeypatch.setattr(paired, "MOST_SIGNED", 1000)
+    exact = paired.signed_rank(d)
+    assert "exact" in exact.method and found.statistic == exact.statistic
+    assert found.p == pytest.approx(exact.p, rel=0.01)
+    assert (found.estimate, found.low, found.high) == pytest.approx((exact.estimate, exact.low, exact.high), abs=0.051)
+
+
+def test_a_bootstrap_in_blocks_is_that_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    d = np.random.default_rng(2).normal(0.2, 1, 31)
+    whole = paired.bca(d)
+    monkeypatch.setattr(paired, "AT_ONCE", 40_000)
+    assert paired.bca(d) == whole
 
 
 def step_down(observed: np.ndarray, drawn: list[np.ndarray]) -> np.ndarray:

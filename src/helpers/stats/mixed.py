@@ -10,12 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
 from helpers.stats.estimate import Estimate, NotEstimable, Numbers, numbers
-
-_SMALLEST = 1e-8  # donor variance over error variance, below which it counts as zero
 
 
 @dataclass(frozen=True)
@@ -30,8 +28,8 @@ class Fit:
         REML estimates; the first may be 0.
     log_likelihood
         Restricted log likelihood.
-    design, together, values
-        Columns of X, which rows share a donor (rows × rows, 1 or 0), and y.
+    design, donors, values
+        Columns of X, the number of each row's donor (0, 1, …), and y.
     """
 
     beta: Numbers
@@ -40,7 +38,7 @@ class Fit:
     error_variance: float
     log_likelihood: float
     design: Numbers
-    together: Numbers
+    donors: NDArray[np.int_]
     values: Numbers
 
 
@@ -71,33 +69,57 @@ def fit(values: ArrayLike, design: ArrayLike, donors: ArrayLike) -> Fit:
     residual = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
     if float(residual @ residual) <= 1e-24 * max(float(y @ y), 1e-300):
         raise NotEstimable("zero_variance", "The model leaves nothing to vary.")
-    together = (codes[:, None] == codes[None, :]).astype(np.float64)
+    rows = _Rows(codes)
 
     def deviance(log_ratio: float) -> float:
-        return -2 * _profiled(y, x, together, float(np.exp(log_ratio)))[0]
+        return -2 * _profiled(y, x, rows, float(np.exp(log_ratio)))[0]
 
     found = optimize.minimize_scalar(
         deviance, bounds=(np.log(1e-6), np.log(1e6)), method="bounded", options={"xatol": 1e-9}
     )
     ratio = float(np.exp(found.x))
-    at_zero = _profiled(y, x, together, 0.0)
+    at_zero = _profiled(y, x, rows, 0.0)
     if ratio < 1e-5 or at_zero[0] >= -found.fun / 2:
         ratio = 0.0
-    likelihood, beta, covariance, error = _profiled(y, x, together, ratio)
-    return Fit(beta, covariance, ratio * error, error, likelihood, x, together, y)
+    likelihood, beta, covariance, error = _profiled(y, x, rows, ratio)
+    return Fit(beta, covariance, ratio * error, error, likelihood, x, codes, y)
 
 
-def _profiled(y: Numbers, x: Numbers, together: Numbers, ratio: float) -> tuple[float, Numbers, Numbers, float]:
+class _Rows:
+    """Rows by donor: no matrix of rows × rows is ever made, so that thousands of donors can be fitted."""
+
+    def __init__(self, donors: NDArray[np.int_]) -> None:
+        self.donors, self.sizes = donors, np.bincount(donors).astype(np.float64)
+        self._order = np.argsort(donors, kind="stable")
+        self._starts = np.concatenate([[0], np.cumsum(self.sizes[:-1])]).astype(int)
+
+    def summed(self, values: Numbers) -> Numbers:
+        """ZZ' times values: each row gets the sum over its donor's rows."""
+        return np.asarray(np.add.reduceat(values[self._order], self._starts)[self.donors])
+
+    def scaled(self, values: Numbers, ratio: float) -> Numbers:
+        """V^(−½) times values for V = I + ratio · ZZ': each row less a share of its donor's mean."""
+        return values - self._wide((1 - 1 / np.sqrt(1 + ratio * self.sizes)) / self.sizes, values)
+
+    def solved(self, values: Numbers, ratio: float) -> Numbers:
+        """V⁻¹ times values for the same V."""
+        return values - self._wide(ratio / (1 + ratio * self.sizes), values)
+
+    def _wide(self, weights: Numbers, values: Numbers) -> Numbers:
+        own = weights[self.donors]
+        return np.asarray((own[:, None] if values.ndim > 1 else own) * self.summed(values))
+
+
+def _profiled(y: Numbers, x: Numbers, rows: _Rows, ratio: float) -> tuple[float, Numbers, Numbers, float]:
     """Restricted log likelihood at one ratio of the variances, with what maximises the rest."""
     n, k = x.shape
-    chol = np.linalg.cholesky(np.eye(n) + ratio * together)
-    xs, ys = np.linalg.solve(chol, x), np.linalg.solve(chol, y)
+    xs, ys = rows.scaled(x, ratio), rows.scaled(y, ratio)
     gram = xs.T @ xs
     inverse = np.linalg.inv(gram)
     beta = inverse @ (xs.T @ ys)
     rest = ys - xs @ beta
     error = float(rest @ rest) / (n - k)
-    log_det = 2 * np.log(np.diag(chol)).sum() + np.linalg.slogdet(gram)[1]
+    log_det = np.log1p(ratio * rows.sizes).sum() + np.linalg.slogdet(gram)[1]
     likelihood = -0.5 * ((n - k) * (np.log(2 * np.pi * error) + 1) + log_det)
     return float(likelihood), beta, error * inverse, error
 
@@ -143,51 +165,86 @@ def contrast(model: Fit, weights: ArrayLike, level: float = 0.95, df: str = "ken
     return Estimate(estimate, estimate - half, estimate + half, f"mixed model, {name}", t, freedom, p, note)
 
 
-def _pieces(model: Fit) -> tuple[Numbers, list[Numbers], list[Numbers], Numbers]:
-    """V⁻¹, the derivatives of V, P_i = −X'V⁻¹G_iV⁻¹X, and the REML projection."""
-    x, eye = model.design, np.eye(len(model.values))
-    derivatives = [model.together, eye]
-    inverse: Numbers = np.linalg.inv(model.donor_variance * model.together + model.error_variance * eye).astype(
-        np.float64
+@dataclass(frozen=True)
+class _Pieces:
+    """What both kinds of degrees of freedom are made of; G_i are ZZ' and I, the derivatives of V.
+
+    Parameters
+    ----------
+    rows, ratio
+        Rows by donor, and the donor variance over that of the error.
+    side
+        V⁻¹X.
+    p, q
+        P_i = −X'V⁻¹G_iV⁻¹X and Q_ij = X'V⁻¹G_iV⁻¹G_jV⁻¹X.
+    traces
+        tr(V⁻¹G_iV⁻¹G_j).
+    """
+
+    rows: _Rows
+    ratio: float
+    side: Numbers
+    p: list[Numbers]
+    q: list[list[Numbers]]
+    traces: Numbers
+
+    def times(self, i: int, values: Numbers) -> Numbers:
+        """G_i times values."""
+        return values if i else self.rows.summed(values)
+
+
+def _pieces(model: Fit) -> _Pieces:
+    rows, error = _Rows(model.donors), model.error_variance
+    ratio = model.donor_variance / error
+    side = rows.solved(model.design, ratio) / error
+    changed = [rows.summed(side), side]
+    between, n = 1 / (error * (1 + ratio * rows.sizes)), rows.sizes  # V⁻¹ on a donor's mean; on the rest it is 1/error
+    traces = np.array(
+        [
+            [((between * n) ** 2).sum(), (between**2 * n).sum()],
+            [(between**2 * n).sum(), (between**2 + (n - 1) / error**2).sum()],
+        ]
     )
-    side = inverse @ x
-    p = [-side.T @ g @ side for g in derivatives]
-    return inverse, derivatives, p, inverse - side @ model.covariance @ side.T
+    q = [[a.T @ rows.solved(b, ratio) / error for b in changed] for a in changed]
+    return _Pieces(rows, ratio, side, [-side.T @ g for g in changed], q, traces)
 
 
 def _satterthwaite(model: Fit, w: Numbers) -> tuple[float, float]:
     """Variance of the contrast, and 2V²/(g'Ag) with A from the observed information of the REML variances."""
-    _, derivatives, p, projection = _pieces(model)
-    y, phi = model.values, model.covariance
-    residual = projection @ y
+    of, phi = _pieces(model), model.covariance
+
+    def projected(values: Numbers) -> Numbers:
+        """The REML projection V⁻¹ − V⁻¹XΦX'V⁻¹ times values."""
+        solved = of.rows.solved(values, of.ratio) / model.error_variance
+        return np.asarray(solved - of.side @ (phi @ (of.side.T @ values)))
+
+    residual = projected(model.values)
     hessian = np.empty((2, 2))
-    for i, a in enumerate(derivatives):
-        for j, b in enumerate(derivatives):
-            trace = np.trace(projection @ a @ projection @ b)
-            hessian[i, j] = -trace + 2 * residual @ a @ projection @ b @ residual
-    gradient = np.array([-float(w @ phi @ part @ phi @ w) for part in p])
+    for i in range(2):
+        for j in range(2):
+            crossed = np.trace(phi @ of.q[i][j]) + np.trace(phi @ of.q[j][i])
+            trace = of.traces[i, j] - crossed + np.trace(phi @ of.p[i] @ phi @ of.p[j])
+            hessian[i, j] = -trace + 2 * of.times(i, residual) @ projected(of.times(j, residual))
+    gradient = np.array([-float(w @ phi @ part @ phi @ w) for part in of.p])
     variance = float(w @ phi @ w)
     return variance, float(2 * variance**2 / (gradient @ (2 * np.linalg.inv(hessian)) @ gradient))
 
 
 def _kenward_roger(model: Fit, w: Numbers) -> tuple[float, float]:
     """Adjusted variance of the contrast and its degrees of freedom, for one contrast of linear variances."""
-    inverse, derivatives, p, _ = _pieces(model)
-    x, phi = model.design, model.covariance
-    side = inverse @ x
-    q = [[side.T @ a @ inverse @ b @ side for b in derivatives] for a in derivatives]
+    of, phi = _pieces(model), model.covariance
     information = np.empty((2, 2))
-    for i, a in enumerate(derivatives):
-        for j, b in enumerate(derivatives):
+    for i in range(2):
+        for j in range(2):
             information[i, j] = 0.5 * (
-                np.trace(inverse @ a @ inverse @ b) - 2 * np.trace(phi @ q[i][j]) + np.trace(phi @ p[i] @ phi @ p[j])
+                of.traces[i, j] - 2 * np.trace(phi @ of.q[i][j]) + np.trace(phi @ of.p[i] @ phi @ of.p[j])
             )
     omega = np.linalg.inv(information)
-    parts = [omega[i, j] * (q[i][j] - p[i] @ phi @ p[j]) for i in range(2) for j in range(2)]
+    parts = [omega[i, j] * (of.q[i][j] - of.p[i] @ phi @ of.p[j]) for i in range(2) for j in range(2)]
     middle = np.sum(parts, axis=0)
     adjusted = phi + 2 * phi @ middle @ phi
     plain = float(w @ phi @ w)
-    slopes = np.array([float(w @ phi @ part @ phi @ w) / plain for part in p])
+    slopes = np.array([float(w @ phi @ part @ phi @ w) / plain for part in of.p])
     # For one contrast A1 = A2 = A of the paper: its degrees of freedom then reduce to 2/A and its scale to 1.
     return float(w @ adjusted @ w), float(2 / (slopes @ omega @ slopes))
 

@@ -18,6 +18,10 @@ from helpers.stats.estimate import NAN, Estimate, NotEstimable, Numbers, numbers
 from helpers.stats.permutation import DRAWS, all_sums, is_complete, p_value, reached, sign_vectors, signed_sums
 
 RESAMPLES = 9_999
+MOST_SIGNED = 200
+"""Above so many changes, the exact signed-rank test takes minutes and says what its normal approximation says."""
+AT_ONCE = 4_000_000
+"""Values of resamples that are in memory at one time."""
 
 
 def paired_t(differences: ArrayLike, level: float = 0.95, magnitude: float = 0.0) -> Estimate:
@@ -86,7 +90,8 @@ def signed_rank(differences: ArrayLike, level: float = 0.95) -> Estimate:
     Zeros are dropped (Wilcoxon's rule), ties get midranks, and the null distribution is that of all sign
     vectors with these ranks; SciPy's exact method ignores ties, and R then takes the normal approximation.
     The interval holds the shifts that the test does not reject (Hodges and Lehmann 1963, Bauer 1972), as
-    R's exactRankTests has it. `statistic` is the sum of positive ranks V.
+    R's exactRankTests has it. `statistic` is the sum of positive ranks V. With more than 200 changes p and interval
+    are by the normal approximation with the variance of tied ranks and without continuity correction (Lehmann 1975).
 
     Raises
     ------
@@ -101,6 +106,8 @@ def signed_rank(differences: ArrayLike, level: float = 0.95) -> Estimate:
     """
     d, unit = _decimal(_not_zero(numbers(differences, 1, "pairs")))
     doubled = np.rint(2 * stats.rankdata(np.abs(on_grid(d)))).astype(int)
+    if len(d) > MOST_SIGNED:
+        return _signed_rank_of_many(d, unit, doubled / 2, level)
     chance = signed_sums(doubled)
     positive = int(doubled[d > 0].sum())
     p = min(1.0, 2 * min(float(chance[: positive + 1].sum()), float(chance[positive:].sum())))
@@ -115,6 +122,18 @@ def signed_rank(differences: ArrayLike, level: float = 0.95) -> Estimate:
     high = float(walsh[-1] if low_sum <= sums.min() else walsh[sums <= low_sum].min())
     middle, low, high = (unit * v for v in (middle, low, high))
     return Estimate(middle, low, high, "exact Wilcoxon signed rank, zeros dropped", positive / 2, p=p, note=note)
+
+
+def _signed_rank_of_many(d: Numbers, unit: float, ranks: Numbers, level: float) -> Estimate:
+    """The signed-rank test of many changes, normal approximation with midranks."""
+    positive, centre = float(ranks[d > 0].sum()), float(ranks.sum() / 2)
+    spread = float(np.sqrt((ranks**2).sum() / 4))
+    i, j = np.triu_indices(len(d))
+    walsh = unit * np.sort((d[i] + d[j]) / 2)
+    edge = int(np.clip(np.floor(centre - stats.norm.ppf((1 + level) / 2) * spread), 0, len(walsh) // 2))
+    p = float(2 * stats.norm.sf(abs(positive - centre) / spread))
+    method = "Wilcoxon signed rank, normal approximation, zeros dropped"
+    return Estimate(float(np.median(walsh)), float(walsh[edge]), float(walsh[-1 - edge]), method, positive, p=p)
 
 
 def _decimal(d: Numbers) -> tuple[Numbers, float]:
@@ -193,6 +212,7 @@ def _bca(samples: tuple[Numbers, ...], statistic: Callable[..., Any], level: flo
             statistic,
             paired=len(samples) > 1,
             n_resamples=RESAMPLES,
+            batch=max(1, min(RESAMPLES, AT_ONCE // len(samples[0]))),
             confidence_level=level,
             method="BCa",
             rng=np.random.default_rng(SEED),
