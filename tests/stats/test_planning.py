@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from statsmodels.stats.power import TTestPower
 
 from helpers.stats.planning import group_precision, paired_precision, variance_budget
 
@@ -23,6 +24,13 @@ def test_pairs(n: int, d80: float, d90: float, half: float, p: float) -> None:
         [d80, d90, half], abs=0.006
     )
     assert found["smallest_p"] == pytest.approx(p, rel=0.05)
+
+
+@pytest.mark.parametrize("n", [299, 301, 1000, 5200])
+def test_many_pairs_have_the_power_that_is_asked(n: int) -> None:
+    found = paired_precision([n]).iloc[0]
+    for power, detectable in ((0.8, found["detectable_80"]), (0.9, found["detectable_90"])):
+        assert TTestPower().power(detectable, n, 0.05) == pytest.approx(power, abs=1e-4)
 
 
 @pytest.mark.parametrize(("n", "m", "d"), [(13, 13, 1.15), (16, 10, 1.18), (18, 8, 1.24), (20, 6, 1.36)])
