@@ -17,6 +17,8 @@ import pytest
 from typer.testing import CliRunner
 
 from helpers.analysis import load_study
+from helpers.assays.phagocytosis import events
+from helpers.assays.phenotype import measure
 from helpers.cli import MACHINE, app
 from helpers.core import workers
 from helpers.core.cache import code_digest
@@ -121,6 +123,12 @@ def test_a_cluster_measures_files_to_the_same_numbers(
         local = load_study(tmp_path / "four")
     dask.worker()
     dask.worker()
+
+    def no_file_here(*_: object) -> None:
+        raise AssertionError("the files are for the workers")
+
+    monkeypatch.setattr(events, "read_fcs", no_file_here)
+    monkeypatch.setattr(measure, "read_fcs", no_file_here)
     with on_cluster(dask.address, tmp_path / "four"):
         spread = load_study(tmp_path / "four")
     assert set(local.measured) == set(spread.measured)

@@ -708,7 +708,7 @@ def _responders(made: list[_Made], plan: Plan) -> pd.DataFrame:
 
 
 def _columns(parts: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    return pd.concat(parts).reindex(columns=columns) if parts else pd.DataFrame(columns=columns)
+    return pd.DataFrame([row for part in parts for row in part.to_dict("records")], columns=columns)
 
 
 def _concordance(made: list[_Made], donors: pd.DataFrame, plan: Plan) -> pd.DataFrame:
