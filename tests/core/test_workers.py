@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.core import forks
+from helpers.core import forks, workers
 from helpers.core.workers import apart, each
 
 pytestmark = pytest.mark.skipif(not forks.FORKS, reason="nothing is forked here")
@@ -24,7 +24,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A fork server that finds the functions of this module."""
     forks.stop()
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(workers, "processors", lambda: 2)
     forks.begin("test_workers:nothing")
     until = time.monotonic() + 60
     while not forks.ready():

@@ -26,6 +26,8 @@ R = TypeVar("R")
 
 BYTES_A_WORKER = 200_000_000
 """Files under this size together are read by one process: starting another takes longer."""
+MOST = 8
+"""Each process holds the events of a file."""
 ANSWER = "helpers.core.workers:answer"
 SECONDS_TO_CONNECT = 10
 SECONDS_FOR_A_WORKER = 60
@@ -145,7 +147,14 @@ def _child(folder: Path, to: Path) -> forks.Forked | None:
 
 def processes_for(files: Iterable[Path]) -> int:
     """How many processes share files of this size; starting another takes as long as reading many small ones."""
-    return max(1, min(os.cpu_count() or 1, sum(f.stat().st_size for f in files if f.is_file()) // BYTES_A_WORKER))
+    return max(1, min(processors(), sum(f.stat().st_size for f in files if f.is_file()) // BYTES_A_WORKER))
+
+
+def processors() -> int:
+    """How many processes may compute at once: what this process may use of the machine, and no more than `MOST`."""
+    from joblib import cpu_count
+
+    return min(int(cpu_count()), MOST)
 
 
 def _beside(work: Callable[[T], R], parts: Sequence[T]) -> list[R]:
@@ -155,16 +164,13 @@ def _beside(work: Callable[[T], R], parts: Sequence[T]) -> list[R]:
     """
     answers: dict[int, R] = {}
     children: dict[Path, forks.Forked] = {}
+    most = processors() - 1
     with scratch() as folder:
         (folder / "asked").write_bytes(pickle.dumps((work, list(parts))))
         try:
             for i, part in enumerate(parts):
-                if len(children) < (os.cpu_count() or 1) - 1 and forks.ready():
-                    to = folder / f"answer {len(children)}"
-                    if (
-                        child := forks.fork(ANSWER, dict(os.environ), os.getcwd(), folder=str(folder), to=str(to))
-                    ) is None:
-                        break
+                to = folder / f"answer {len(children)}"
+                if len(children) < most and forks.ready() and (child := _child(folder, to)) is not None:
                     children[to] = child
                 if not _claimed(folder, i):
                     break
