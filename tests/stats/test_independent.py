@@ -154,7 +154,7 @@ def test_many_donors_are_ranked_by_the_normal_approximation() -> None:
 
 
 def test_many_changes_are_ranked_by_the_normal_approximation(monkeypatch: pytest.MonkeyPatch) -> None:
-    d = np.random.default_rng(1).normal(0.15, 1, 240).round(1)
+    d = np.random.default_rng(1).normal(0.15, 1, 340).round(1)
     found = paired.signed_rank(d)
     asymptotic = stats.wilcoxon(d, zero_method="wilcox", correction=False, method="asymptotic")
     assert found.p == pytest.approx(asymptotic.pvalue, rel=1e-9)

@@ -18,7 +18,7 @@ from helpers.stats.estimate import NAN, Estimate, NotEstimable, Numbers, numbers
 from helpers.stats.permutation import DRAWS, all_sums, is_complete, p_value, reached, sign_vectors, signed_sums
 
 RESAMPLES = 9_999
-MOST_SIGNED = 200
+MOST_SIGNED = 300
 """Above so many changes, the exact signed-rank test takes minutes and says what its normal approximation says."""
 AT_ONCE = 4_000_000
 """Values of resamples that are in memory at one time."""
@@ -90,7 +90,7 @@ def signed_rank(differences: ArrayLike, level: float = 0.95) -> Estimate:
     Zeros are dropped (Wilcoxon's rule), ties get midranks, and the null distribution is that of all sign
     vectors with these ranks; SciPy's exact method ignores ties, and R then takes the normal approximation.
     The interval holds the shifts that the test does not reject (Hodges and Lehmann 1963, Bauer 1972), as
-    R's exactRankTests has it. `statistic` is the sum of positive ranks V. With more than 200 changes p and interval
+    R's exactRankTests has it. `statistic` is the sum of positive ranks V. With more than 300 changes p and interval
     are by the normal approximation with the variance of tied ranks and without continuity correction (Lehmann 1975).
 
     Raises
