@@ -282,6 +282,16 @@ def _index_body(data: Analysis, pages: Sequence[Page], made: Sequence[Page]) -> 
 
 
 def _share(completeness: pd.DataFrame) -> str:
+    """Percent of what is complete, rounded, but never to all or to nothing.
+
+    Examples
+    --------
+    >>> _share(pd.DataFrame({"status": ["complete"] * 999 + ["missing"]}))
+    '> 99 %'
+    """
     if completeness.empty:
         return "–"
-    return f"{100 * (completeness['status'] == 'complete').mean():.0f} %"
+    percent = 100 * float((completeness["status"] == "complete").mean())
+    if 99.5 <= percent < 100:
+        return "> 99 %"
+    return "< 1 %" if 0 < percent < 0.5 else f"{percent:.0f} %"
