@@ -16,10 +16,10 @@ from helpers.analysis import load_study
 from helpers.assays.cytokines.assay import cytokines
 from helpers.assays.phagocytosis.assay import phagocytosis
 from helpers.assays.phenotype.assay import phenotype
-from helpers.report import kernels
 from helpers.report.build import _exports
 from helpers.report.donors import page_keys, render_donor
 from helpers.report.notebooks import render, study_notebooks
+from helpers.report.preload import begin
 from helpers.simulate import write_demo
 from helpers.study.opening import open_study
 
@@ -47,7 +47,7 @@ def main() -> None:
         row("statistics", lambda: data.inferred)
         row("parts of the donors' pages", lambda: page_keys(data))
         row("tables and workbook", lambda: _exports(data.digest, data))
-        kernels.begin()
+        begin()
         donors = page_keys(data)
         places = (data.folder, data.config.id, data.digest)
         first, *rest = donors

@@ -164,6 +164,12 @@ def test_help_is_quick_because_heavy_packages_wait() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+def test_a_report_that_finds_nothing_new_waits_for_no_statistics_and_no_drawing() -> None:
+    heavy = ("scipy", "matplotlib", "frictionless", "papermill", "jupyter_client")
+    code = f"import sys, helpers.report.build; print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
 def test_the_command_is_installed() -> None:
     command = shutil.which("apap") or str(Path(sys.executable).parent / "apap")
     assert subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout.startswith("apap ")

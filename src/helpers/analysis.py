@@ -180,13 +180,15 @@ class DonorPart:
         )
 
 
-def donor_parts(data: Analysis) -> Iterator[DonorPart]:
+def donor_parts(data: Analysis, only: str = "") -> Iterator[DonorPart]:
     """The part of every analysed donor, in the order of ``donors_derived``, one after the other.
 
     Parameters
     ----------
     data
         The study.
+    only
+        Code of one donor, whose part alone is made; none where no analysed donor has it.
     """
     from helpers.cohort.owners import owners, places
 
@@ -198,8 +200,8 @@ def donor_parts(data: Analysis) -> Iterator[DonorPart]:
     controls = control_readouts(data)
     of_controls = _row_hashes(controls)
     problems = _problems_by_donor(data.problems, known)
-    for donor in map(str, data.table("donors_derived")["donor_id"]):
-        if donor in at:
+    for donor in map(str, data.measured["donors_derived"]["donor_id"]):
+        if donor in at and only in ("", donor):
             cohort = _digest_of_rows("controls", controls, of_controls[(controls["donor_id"] != donor).to_numpy()])
             yield _donor_part(data, donor, tables, hashes, at[donor], (controls, cohort), problems.get(donor, ()))
 
@@ -330,13 +332,11 @@ def kept_controls(digest: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame
 
 
 def _chosen(data: Analysis, donor: str) -> DonorPart:
-    first: list[str] = []
-    for part in donor_parts(data):
-        if donor in ("", part.donor_id):
-            return part
-        first.append(part.donor_id)
-    near = get_close_matches(donor, first, 1)
-    expected = near[0] if near else ", ".join(first[:12])
+    for part in donor_parts(data, donor):
+        return part
+    there = [*map(str, data.measured["donors_derived"]["donor_id"])]
+    near = get_close_matches(donor, there, 1)
+    expected = near[0] if near else ", ".join(there[:12])
     message, fix = "No donor who is analysed has this code.", "Write the code as it stands in donors."
     raise Refused([Problem("error", "no-such-donor", message, fix, found=donor, expected=expected)])
 
@@ -364,13 +364,15 @@ def study_folder(study: str | Path = "") -> Path:
     return Path(named).expanduser()
 
 
-def load_study(study: str | Path = "") -> Analysis:
+def load_study(study: str | Path = "", when_new: Callable[[], None] = lambda: None) -> Analysis:
     """Read a study folder and compute everything that comes out of it; what did not change is remembered.
 
     Parameters
     ----------
     study
         The study folder; empty means the folder in the environment variable ``APAP_STUDY``.
+    when_new
+        Called first where not all is remembered, for what can begin meanwhile.
 
     Returns
     -------
@@ -383,7 +385,7 @@ def load_study(study: str | Path = "") -> Analysis:
     """
     folder = study_folder(study)
     digest = _asked_content(folder)
-    found = _computed(digest, str(folder))
+    found = _computed(digest, str(folder), when_new)
     return replace(found, study=replace(found.study, folder=folder))
 
 
@@ -446,9 +448,10 @@ def _opened(digest: str, folder: str) -> Study:
     return study
 
 
-@remember("analysis", ignore=("folder",))
-def _computed(digest: str, folder: str) -> Analysis:
+@remember("analysis", ignore=("folder", "when_new"))
+def _computed(digest: str, folder: str, when_new: Callable[[], None] = lambda: None) -> Analysis:
     """The study and its tables up to the readouts."""
+    when_new()
     from helpers.cohort.flow import without_withdrawn
 
     study = replace(_opened(digest, folder), folder=Path(folder))  # remembered where it was first opened

@@ -20,10 +20,10 @@ from helpers.analysis import load_study
 from helpers.assays.phagocytosis import events
 from helpers.assays.phenotype import measure
 from helpers.cli import MACHINE, app
-from helpers.core import workers
+from helpers.core import forks, workers
 from helpers.core.cache import code_digest
 from helpers.core.workers import ClusterFailed, cluster, each
-from helpers.report import build, kernels
+from helpers.report import build
 from helpers.report.build import build_report, on_cluster
 from helpers.simulate import write_demo
 
@@ -95,14 +95,14 @@ def test_a_cluster_makes_the_same_report_though_a_worker_is_killed(
         build_report(small_study, tmp_path / "local")
     victim, _ = dask.worker("--no-nanny"), dask.worker()
 
-    def no_kernel_here() -> None:
+    def no_kernel_here(preload: str) -> None:
         raise AssertionError("the notebooks are for the workers")
 
     def kill(name: str, done: int, total: int) -> None:
         if name not in ("study", "site") and victim.poll() is None:
             os.kill(victim.pid, signal.SIGKILL)
 
-    monkeypatch.setattr(kernels, "begin", no_kernel_here)
+    monkeypatch.setattr(forks, "begin", no_kernel_here)
     with on_cluster(dask.address, small_study.resolve()):
         result = build_report(small_study.resolve(), tmp_path / "out", progress=kill)
     assert victim.wait(10) == -signal.SIGKILL

@@ -6,6 +6,7 @@ import html
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,9 +16,10 @@ from typer.testing import CliRunner
 from helpers.analysis import INFERRED, donor_parts, load_donor, load_study
 from helpers.cli import app
 from helpers.core.problems import Refused
+from helpers.figures.donor import against_controls
 from helpers.report import build, words
 from helpers.report.build import UsageError, build_donor, build_report
-from helpers.report.donors import SOURCE, page_file, page_keys
+from helpers.report.donors import SOURCE, page_file, page_key, page_keys
 from helpers.simulate import write_demo
 
 
@@ -150,3 +152,24 @@ def test_the_page_stands_in_the_site(report: Path) -> None:
     assert words.RESEARCH in page and "For research" in page
     notebook = json.loads((report / "notebooks" / listed[0].replace(".html", ".ipynb")).read_text(encoding="utf-8"))
     assert notebook["cells"]
+
+
+def test_the_key_of_one_page_is_the_one_among_all(study: Path) -> None:
+    data = load_study(study)
+    for donor, key in page_keys(data).items():
+        assert page_key(data, donor) == key
+    assert page_key(data, "D99") is None
+
+
+# ---- what a page draws
+
+
+def test_dots_of_many_controls_are_an_image_and_those_of_few_are_outlines(study: Path) -> None:
+    part = load_donor(study, "D01")
+    there = part.controls
+    crowd = pd.concat([there.assign(donor_id=there["donor_id"] + f"-{i}") for i in range(400)], ignore_index=True)
+    few, many = against_controls(part), against_controls(replace(part, controls=crowd))
+    assert b"<image" not in few.image("svg")
+    assert b"<image" in many.image("svg")
+    assert len(many.image("svg")) < 20 * len(few.image("svg"))  # 400 times the dots
+    assert f"{400 * there['donor_id'].nunique()} controls" in many.caption

@@ -222,7 +222,7 @@ def test_the_server_forks_with_one_thread() -> None:
 
 
 def test_the_inline_backend_is_not_loaded_before_the_fork() -> None:
-    code = "import sys; from helpers.report import kernels; kernels.preload(); print('matplotlib.pyplot' in sys.modules, 'matplotlib_inline.backend_inline' in sys.modules)"
+    code = "import sys; from helpers.report.preload import preload; preload(); print('matplotlib.pyplot' in sys.modules, 'matplotlib_inline.backend_inline' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout == "True False\n"
 

@@ -79,7 +79,7 @@ class Picture:
         kind
             Format.
         dpi
-            Dots an inch, for png and tiff.
+            Dots an inch, of png, of tiff, and of what is an image within the others.
         """
         if (kind, dpi) not in self._made:
             with styled():
@@ -286,7 +286,8 @@ def show(picture: Picture, out: str = "", pdf_tiff: bool = False) -> Picture:
     """
     if out:
         folder = Path(out) / "figures"
-        write_atomically(folder / f"{picture.name}.svg", picture.image("svg"))
+        # what is an image in it is to be sharp on dense screens
+        write_atomically(folder / f"{picture.name}.svg", picture.image("svg", 2 * SCREEN_DPI))
         write_atomically(folder / f"{picture.name}.png", picture.image("png", PRINT_DPI))
         write_atomically(folder / f"{picture.name}.csv", write_csv(picture.data))
     if out and pdf_tiff:

@@ -23,6 +23,8 @@ from helpers.stats.labels import readout_words
 from helpers.study.config import Condition, Config
 
 ACROSS, MOST_PANELS = 5, 15
+MOST_OUTLINES = 200
+"""Dots of a panel above which they become one image in an SVG file: outlines of thousands made pages of megabytes."""
 PANEL = ["assay", "readout", "timepoint_h", "assay_minutes"]
 _UNTIMED = {"timepoint_h": -1, "assay_minutes": -1}
 _ROLES = ("reference", "treatment", "positive_control", "vehicle")
@@ -104,7 +106,16 @@ def _panel(axes: Axes, own: pd.DataFrame, controls: pd.DataFrame, there: list[Co
     beside = beside.assign(x=beside["condition"].map(x))
     by_condition = beside.groupby("condition", sort=False)["drawn"]
     shift = 0.5 * (by_condition.cumcount() + 0.5) / by_condition.transform("size") - 0.25
-    axes.plot(beside["x"] + shift, beside["drawn"], "s", markersize=2.6, mfc="none", mec=GREY, mew=0.5)
+    axes.plot(
+        beside["x"] + shift,
+        beside["drawn"],
+        "s",
+        markersize=2.6,
+        mfc="none",
+        mec=GREY,
+        mew=0.5,
+        rasterized=len(beside) > MOST_OUTLINES,
+    )
     means = own.groupby("condition")["drawn"].mean()
     for condition in there:
         pair = [means.get(code, np.nan) for code in (condition.compare_to, condition.code)]

@@ -23,8 +23,7 @@ from helpers.figures.effects import ratio_ticks
 from helpers.figures.style import BLUE, GREY, ORANGE, PAGE_IN, PURPLE, group_looks
 from helpers.figures.words import CHANGE_UNIT, GAS, HEALTH_CAPTION, HEALTH_SOURCE, ONE_MORE, SCALE_AXIS, STATUS_SHORT
 from helpers.stats import response as computed
-from helpers.stats.concordance import COVARIATES
-from helpers.stats.labels import arms_of, comparison_of, groups_of, name_of, times_of
+from helpers.stats.labels import COVARIATES, arms_of, comparison_of, groups_of, name_of, times_of
 from helpers.stats.response import KEY, ROW, leading, of_role, rows_of
 from helpers.stats.summary import confounders, listed, share, shares, size
 from helpers.study.config import Config

@@ -6,7 +6,6 @@ import datetime as dt
 import json
 import shutil
 import tempfile
-import threading
 import time
 import warnings
 from collections import deque
@@ -23,14 +22,16 @@ from typing import Any
 from weakref import WeakSet
 
 from helpers.analysis import INFERRED, Analysis, load_study, unchanged
+from helpers.core import forks
 from helpers.core.cache import code_digest, remember
 from helpers.core.files import Content, alone, bytes_of, scratch, write_atomically
 from helpers.core.numbers import write_csv
 from helpers.core.workers import cluster, starter
 from helpers.report import words
-from helpers.report.donors import Key, page_keys, render_donor
+from helpers.report.donors import Key, page_key, page_keys, render_donor
 from helpers.report.notebooks import Rendered, render, study_notebooks
 from helpers.report.package import CRATE, crate, data_package
+from helpers.report.preload import begin
 from helpers.report.provenance import provenance
 from helpers.report.site import donor_files, donor_html, notebook_pages, planned_site, site_files, with_notice
 from helpers.report.word import word_report
@@ -40,7 +41,6 @@ from helpers.tables.workbook import workbook_bytes
 
 OK, PARTS_FAILED = 0, 3
 SPOOL = ".apap-spool"
-SECONDS_OF_NOTHING_NEW = 1.5
 Start = Callable[..., Future[Rendered]]
 Progress = Callable[[str, int, int], None]
 
@@ -109,8 +109,7 @@ def build_report(
     folder, out = Path(folder), Path(out)
     notebooks = _chosen(only)
     _outside(folder, out)
-    with _kernels_soon():
-        data = load_study(folder)
+    data = load_study(folder, _kernels_soon)
     out.mkdir(parents=True, exist_ok=True)
     with _alone(out), _passing():
         _sweep(out)
@@ -184,18 +183,19 @@ def build_donor(
     """
     folder, out = Path(folder), Path(out)
     _outside(folder, out)
-    with _kernels_soon():
-        data = load_study(folder)
-        keys = page_keys(data)
-    if donor not in keys:
-        near = get_close_matches(donor, keys, 1)
-        raise UsageError(f"No donor who is analysed has this code; there is {near[0] if near else ', '.join(keys)}.")
+    data = load_study(folder, _kernels_soon)
+    if (key := page_key(data, donor)) is None:
+        there = [*map(str, data.table("donors_derived")["donor_id"])]
+        near = get_close_matches(donor, there, 1)
+        raise UsageError(f"No donor who is analysed has this code; there is {near[0] if near else ', '.join(there)}.")
     out.mkdir(parents=True, exist_ok=True)
     with _alone(out), _passing():
         _sweep(out)
         progress("study", 1, 3)
         with _running(1) as (start, _):
-            made = start(render_donor, data.folder, data.config.id, data.digest, donor, keys[donor]).result()
+            drawing = start(render_donor, data.folder, data.config.id, data.digest, donor, key)
+            page_keys(data)  # for the list of all donors, meanwhile
+            made = drawing.result()
         progress(made.name, 2, 3)
         files: dict[str, Content] = {f"notebooks/{made.name}.ipynb": made.notebook, **made.files}
         files |= donor_files(data, donor, made, out)
@@ -261,6 +261,12 @@ def _set_down(made: Rendered, site: Mapping[str, Any], key: Key, spool: Path) ->
     return replace(made, notebook=b"", body="", files={}), files
 
 
+def _kernels_soon() -> None:
+    """Begin with what kernels come from, which takes as long as reading a study; on a cluster they are elsewhere."""
+    if starter() is None:
+        begin()
+
+
 def _outside(folder: Path, out: Path) -> None:
     if out.resolve() == folder.resolve() or folder.resolve() in out.resolve().parents:
         raise UsageError("The report may not lie in the study folder; name another folder with --out.")
@@ -303,6 +309,8 @@ def _running(jobs: int) -> Iterator[tuple[Start, Start]]:
     if (on_worker := starter()) is not None:
         yield on_worker, on_worker
         return
+    if forks.standing():  # something is new, so that papermill will be needed: two threads would import it slowly
+        import papermill  # noqa: F401
     waiting: PriorityQueue[tuple[int, int, Future[Rendered], Callable[[], Rendered]]] = PriorityQueue()
     going: WeakSet[Future[Rendered]] = WeakSet()  # a result is let go once it was asked for
     order = count()
@@ -337,20 +345,6 @@ def _running(jobs: int) -> Iterator[tuple[Start, Start]]:
                 kernels.stop()
                 time.sleep(0.1)
             raise
-
-
-@contextmanager
-def _kernels_soon() -> Iterator[None]:
-    """Start what kernels come from while a study is read, once that takes so long that there will be work for them."""
-    from helpers.report import kernels
-
-    timer = threading.Timer(SECONDS_OF_NOTHING_NEW, kernels.begin)
-    if starter() is None:
-        timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 @contextmanager

@@ -45,6 +45,25 @@ def _page_keys(digest: str, data: Analysis) -> dict[str, Key]:
     return {part.donor_id: _kept(digest, part) for part in donor_parts(data)}
 
 
+def page_key(data: Analysis, donor: str) -> Key | None:
+    """The key of one donor's page, sooner than those of all; None where no analysed donor has this code.
+
+    Parameters
+    ----------
+    data
+        The study.
+    donor
+        The code.
+    """
+    return _page_key(data.digest, donor, data)
+
+
+@remember("report", ignore=("data",))
+def _page_key(digest: str, donor: str, data: Analysis) -> Key | None:
+    kept_controls(digest, lambda: control_readouts(data))
+    return next((_kept(digest, part) for part in donor_parts(data, donor)), None)
+
+
 def _kept(digest: str, part: DonorPart) -> Key:
     return Key(kept_part(digest, part.donor_id, lambda: part).digest, part.cohort)
 

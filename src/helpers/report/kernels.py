@@ -11,9 +11,7 @@ import asyncio
 import atexit
 import contextlib
 import gc
-import importlib
 import os
-import pkgutil
 import signal
 import subprocess
 import sys
@@ -29,28 +27,9 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from helpers.core import forks
+from helpers.report.preload import begin
 
 PROVISIONER = "apap-forked"
-PRELOADED = (
-    "ipykernel.kernelapp",
-    # what every kernel would import while it starts, half of its time
-    "ipykernel.debugger",
-    "IPython.core.completerlib",
-    "IPython.core.magics.execution",
-    "IPython.core.oinspect",
-    "IPython.core.pylabtools",
-    "IPython.extensions.storemagic",
-    "sqlite3",
-    "pandas",
-    "matplotlib.pyplot",
-    "seaborn",
-    "tableone",
-    "joblib",
-    "helpers.analysis",
-    "helpers.assays.phenotype.tasks",
-    "helpers.assays.phagocytosis.wells",
-)
-PRELOADED_ROOMS = ("helpers.figures", "helpers.tables")
 
 
 class ForkedProvisioner(LocalProvisioner):
@@ -134,14 +113,7 @@ class ForkedKernelManager(AsyncKernelManager):
         return spec
 
 
-PRELOAD = "helpers.report.kernels:preload"
-
 _running: weakref.WeakSet[ForkedProvisioner] = weakref.WeakSet()
-
-
-def begin() -> None:
-    """Start the fork server where there is none yet and forking is safe; does not wait for it."""
-    forks.begin(PRELOAD)
 
 
 def stop() -> None:
@@ -166,19 +138,6 @@ def _forked(cmd: list[str], env: dict[str, str], cwd: str | None) -> forks.Forke
 
 
 # ---- the server's side
-
-
-def preload() -> None:
-    """Import what notebooks use; what cannot be imported is left to the notebook that needs it, which says so."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    names = [*PRELOADED]
-    for room in PRELOADED_ROOMS:
-        names += [m.name for m in pkgutil.iter_modules(importlib.import_module(room).__path__, room + ".")]
-    for name in names:
-        with contextlib.suppress(Exception):
-            importlib.import_module(name)
 
 
 def become_kernel(argv: list[str]) -> None:

@@ -26,6 +26,7 @@ from helpers.core import privacy
 from helpers.core.cache import remember
 from helpers.core.files import PROJECT, scratch, sha256
 from helpers.report import words
+from helpers.report.preload import begin
 
 NOTEBOOKS = PROJECT / "notebooks"
 NOT_PAGES = ("donor_report", "explore")
@@ -228,7 +229,7 @@ def _execute(source: Path, target: Path, parameters: dict[str, object], cwd: Pat
     """
     from helpers.report import kernels
 
-    kernels.begin()
+    begin()
     import papermill  # slow, like the start of the fork server, which goes on meanwhile
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config

@@ -10,11 +10,10 @@ from scipy import stats
 
 from helpers.core.numbers import SEED
 from helpers.stats.estimate import ordered
+from helpers.stats.labels import COVARIATES
 
 RESAMPLES = 2_000
 FEWEST = 5
-COVARIATES = {"pao2_mmhg": "PaO2", "aa_gradient_mmhg": "P(A-a)O2", "dss": "disease severity score"}
-"""Clinical covariates of donors that stand beside the changes, as they are: higher is not turned toward health."""
 
 
 def aligned(changes: pd.DataFrame, directions: Mapping[str, str]) -> tuple[pd.DataFrame, dict[str, str]]:

@@ -22,6 +22,9 @@ _MEASURES = {
     "plateau": "plateau",
 }
 
+COVARIATES = {"pao2_mmhg": "PaO2", "aa_gradient_mmhg": "P(A-a)O2", "dss": "disease severity score"}
+"""Clinical covariates of donors that stand beside the changes, as they are: higher is not turned toward health."""
+
 
 def readout_words(readout: str) -> str:
     """Name a readout for people, from its name in the tables.

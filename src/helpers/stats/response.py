@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from helpers.stats.concordance import COVARIATES
-from helpers.stats.labels import difference_unit, readout_of, readout_words
+from helpers.stats.labels import COVARIATES, difference_unit, readout_of, readout_words
 from helpers.study.config import Config
 
 ROLES = ("primary", "secondary", "exploratory")

@@ -77,7 +77,8 @@ def _fitted(digest: str, wells: pd.DataFrame, rules: Rules, unusable: Mapping[st
 
 
 def _digest(plate: JoinedPlate, rules: Rules) -> str:
-    return digest_of([plate.wells.to_csv(float_format="%.17g"), repr(rules), repr(sorted(plate.unusable.items()))])
+    rows = pd.util.hash_pandas_object(plate.wells, index=False).to_numpy()
+    return digest_of([repr([*plate.wells]), rows.tobytes(), repr(rules), repr(sorted(plate.unusable.items()))])
 
 
 def stacked(ids: list[str], parts: list[pd.DataFrame]) -> pd.DataFrame:

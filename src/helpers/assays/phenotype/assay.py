@@ -191,7 +191,7 @@ def population_table(tube: Tube, one: Measured, recipe: Recipe, source: str) -> 
         Its gates, and where they come from.
     """
     versions = {row.population: row.version for row in recipe.rows}
-    own = one.populations["population"].str.split("/").str[-1].map(versions).fillna("")
+    own = [versions.get(path.rpartition("/")[2], "") for path in one.populations["population"]]
     gates = {"gate_set": recipe.gate_set, "gate_version": own, "gates_from": source}
     return one.populations.assign(**audits.facts(tube), **gates, source="exact")
 
