@@ -19,6 +19,8 @@ import typer
 
 from helpers import __version__
 from helpers.core import privacy
+from helpers.core.interrupts import heard
+from helpers.core.memory import collect_seldom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -346,10 +348,12 @@ class _progress:
 
 def main() -> None:
     """Run the command; an unexpected failure is one sentence, its traceback only with ``--debug``."""
+    collect_seldom()
     debug = "--debug" in sys.argv
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     try:
-        app(args=arguments, prog_name="apap")
+        with heard():
+            app(args=arguments, prog_name="apap")
     except Exception as err:
         if debug:
             raise

@@ -22,6 +22,7 @@ from helpers.core import forks
 from helpers.core.files import PROJECT
 from helpers.report import kernels
 from helpers.report.kernels import ForkedKernelManager
+from helpers.report.preload import stop
 
 only_forked = pytest.mark.skipif(not forks.FORKS, reason="kernels are not forked here")
 plain = pytest.param(False, id="plain")
@@ -31,13 +32,13 @@ forked = pytest.param(True, id="forked", marks=only_forked)
 @pytest.fixture(autouse=True)
 def ended() -> Iterator[None]:
     yield
-    kernels.stop()
+    stop()
 
 
 @pytest.fixture(params=[forked, plain])
 def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Both ways to start a kernel; true where it is forked."""
-    kernels.stop()
+    stop()
     monkeypatch.setattr(forks, "FORKS", request.param)
     return bool(request.param)
 
@@ -92,7 +93,7 @@ def test_a_kernel_has_its_own_folder_environment_and_names(
 def test_a_forked_kernel_has_everything_imported_and_a_plain_one_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     ask = "import sys; ('helpers.figures.cohort' in sys.modules, 'tableone' in sys.modules)"
     assert value(run(ask)[0]) == (True, True)
-    kernels.stop()
+    stop()
     monkeypatch.setattr(forks, "FORKS", False)
     assert value(run(ask)[0]) == (False, False)
 
@@ -183,7 +184,7 @@ def test_nothing_is_said_on_the_way_out(either: bool, capfd: pytest.CaptureFixtu
     """jupyter_client interrupts an idle kernel before it asks it to end; the kernel would log that as an error."""
     for _ in range(3):
         run("1")
-    kernels.stop()
+    stop()
     said = capfd.readouterr()
     assert said.out + said.err == ""
 
@@ -229,7 +230,7 @@ def test_the_inline_backend_is_not_loaded_before_the_fork() -> None:
 
 @only_forked
 def test_a_server_that_cannot_start_is_replaced_by_plain_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    kernels.stop()
+    stop()
     monkeypatch.setattr(forks, "_broken", False)
     monkeypatch.setattr(forks, "SERVER", "helpers.no_such_module")
     assert value(run("6 * 7")[0]) == 42
@@ -239,7 +240,7 @@ def test_a_server_that_cannot_start_is_replaced_by_plain_kernels(monkeypatch: py
 @only_forked
 def test_after_stop_a_new_server_starts() -> None:
     first = value(run("import os; os.getppid()")[0])
-    kernels.stop()
+    stop()
     assert not alive(first)
     second = value(run("import os; os.getppid()")[0])
     assert second != first

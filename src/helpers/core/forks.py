@@ -27,6 +27,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from helpers.core.memory import collect_seldom
+
 SERVER = "helpers.core.forks"
 FORKS = sys.platform == "linux"
 """Elsewhere a process that has loaded system libraries may not fork, or there is no fork."""
@@ -69,7 +71,7 @@ class Forked:
     def wait(self) -> int:
         """Exit code, as soon as there is one."""
         while (code := self.poll()) is None:
-            time.sleep(0.05)
+            time.sleep(0.01)
         return code
 
     def send_signal(self, signum: int) -> None:
@@ -137,7 +139,9 @@ class _Server:
         return answer
 
     def stop(self) -> None:
-        """End the server, which ends its kernels."""
+        """End the server, which ends its children; one that still imports has none and does not listen yet."""
+        if not self.ready():
+            self._process.kill()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         try:
@@ -286,8 +290,10 @@ def _run(call: str, env: dict[str, str], cwd: str, arguments: dict[str, Any]) ->
 if __name__ == "__main__":
     with socket.socket(fileno=int(sys.argv[1])) as _connection:
         _named(sys.argv[2])()
+        collect_seldom()  # and so do the children
         gc.collect()
         gc.freeze()  # a child's collector leaves these objects alone, and their memory stays shared
         _asked = serve(_connection)
-    if _asked is not None:
-        _run(**_asked)
+    if _asked is None:
+        os._exit(0)  # the client waits for this, and taking down all that was imported has no use
+    _run(**_asked)

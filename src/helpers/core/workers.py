@@ -193,6 +193,7 @@ def answer(folder: str, to: str) -> None:
                 break
             answers[i] = work(parts[i])
     Path(to).write_bytes(pickle.dumps(answers))
+    os._exit(0)  # taking down all that the server has imported would take longer than most answers
 
 
 def _claimed(folder: Path, i: int) -> bool:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -119,6 +118,8 @@ def _printed(figure: Figure, kind: str, dpi: int) -> bytes:
         if kind == "svg":
             FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None})
         elif kind == "pdf":
+            from matplotlib.backends.backend_pdf import FigureCanvasPdf  # slow, and asked for seldom
+
             FigureCanvasPdf(figure).print_pdf(out, metadata={"CreationDate": None})
         else:
             FigureCanvasAgg(figure).print_tif(out, pil_kwargs={"compression": "tiff_lzw", "dpi": (dpi, dpi)})

@@ -29,9 +29,9 @@ from helpers.core.numbers import write_csv
 from helpers.core.workers import cluster, starter
 from helpers.report import words
 from helpers.report.donors import Key, page_key, page_keys, render_donor
-from helpers.report.notebooks import Rendered, render, study_notebooks
+from helpers.report.notebooks import Rendered, get_ready, render, study_notebooks
 from helpers.report.package import CRATE, crate, data_package
-from helpers.report.preload import begin
+from helpers.report.preload import begin, stop
 from helpers.report.provenance import provenance
 from helpers.report.site import donor_files, donor_html, notebook_pages, planned_site, site_files, with_notice
 from helpers.report.word import word_report
@@ -194,7 +194,8 @@ def build_donor(
         progress("study", 1, 3)
         with _running(1) as (start, _):
             drawing = start(render_donor, data.folder, data.config.id, data.digest, donor, key)
-            page_keys(data)  # for the list of all donors, meanwhile
+            get_ready()  # meanwhile, as the keys of all pages, for their list
+            page_keys(data)
             made = drawing.result()
         progress(made.name, 2, 3)
         files: dict[str, Content] = {f"notebooks/{made.name}.ipynb": made.notebook, **made.files}
@@ -336,13 +337,11 @@ def _running(jobs: int) -> Iterator[tuple[Start, Start]]:
         try:
             yield partial(start, 1), partial(start, 0)
         except BaseException:
-            from helpers.report import kernels
-
             pool.shutdown(wait=False, cancel_futures=True)
             for one in [*going]:
                 one.cancel()
             while not all(one.done() for one in [*going]):
-                kernels.stop()
+                stop()
                 time.sleep(0.1)
             raise
 

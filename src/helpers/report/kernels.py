@@ -8,15 +8,11 @@ stored notebooks keep the ordinary python3 kernel. Where forking is not safe, ke
 from __future__ import annotations
 
 import asyncio
-import atexit
-import contextlib
 import gc
 import os
 import signal
-import subprocess
 import sys
 import time
-import weakref
 from queue import Empty
 from typing import Any
 
@@ -27,7 +23,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from helpers.core import forks
-from helpers.report.preload import begin
+from helpers.report.preload import begin, started
 
 PROVISIONER = "apap-forked"
 
@@ -46,7 +42,7 @@ class ForkedProvisioner(LocalProvisioner):
         else:
             self.process, self.pid, self.pgid = forked, forked.pid, forked.pid
             self.cwd = kwargs.get("cwd")
-        _running.add(self)
+        started.add(self)
         return self.connection_info
 
     async def send_signal(self, signum: int) -> None:
@@ -113,21 +109,6 @@ class ForkedKernelManager(AsyncKernelManager):
         return spec
 
 
-_running: weakref.WeakSet[ForkedProvisioner] = weakref.WeakSet()
-
-
-def stop() -> None:
-    """End every kernel that this process started, and the fork server."""
-    for process in [p.process for p in _running if isinstance(p.process, subprocess.Popen)]:
-        if process.poll() is None:
-            with contextlib.suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
-    forks.stop()
-
-
-atexit.register(stop)
-
-
 def _forked(cmd: list[str], env: dict[str, str], cwd: str | None) -> forks.Forked | None:
     """A forked kernel; None where only a plain one can be had."""
     begin()
@@ -146,7 +127,6 @@ def become_kernel(argv: list[str]) -> None:
     from ipykernel.kernelapp import IPKernelApp
     from traitlets.config import Config
 
-    gc.set_threshold(50_000, 20, 100)  # drawing makes many objects that live long; looking them through took a tenth
     np.random.seed()
     sys.argv = ["ipykernel_launcher", *argv]
     nothing_kept = Config({"InteractiveShell": {"cache_size": 0}})  # a figure is let go once it is shown

@@ -227,12 +227,12 @@ def _execute(source: Path, target: Path, parameters: dict[str, object], cwd: Pat
 
     The kernel starts in `cwd`; this process, which may run other notebooks in other threads, stays where it is.
     """
-    from helpers.report import kernels
-
     begin()
     import papermill  # slow, like the start of the fork server, which goes on meanwhile
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
+
+    from helpers.report import kernels
 
     passing = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(cwd))
     own = {"connection_file": str(cwd / "kernel.json"), "environment": passing | environment}
@@ -336,6 +336,11 @@ def _body(notebook: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
     with _EXPORTING:
         body, _ = _exporter().from_notebook_node(nbformat.reads(json.dumps(light), as_version=4))
     return _sharp(str(body), files)
+
+
+def get_ready() -> None:
+    """Load what makes pages of executed notebooks; else that is done once the first one has been executed."""
+    _body({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}, {})
 
 
 @cache

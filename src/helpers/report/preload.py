@@ -1,10 +1,19 @@
-"""What the fork server imports before it forks: all that kernels and measuring children would import each on their own."""
+"""Beginning and ending what kernels come from, without the packages of Jupyter.
+
+The fork server imports before it forks what kernels and measuring children would import each on their own.
+"""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
+import os
 import pkgutil
+import signal
+import subprocess
+import weakref
+from typing import Any
 
 from helpers.core import forks
 
@@ -34,6 +43,22 @@ PRELOADED_ROOMS = ("helpers.figures", "helpers.tables")
 def begin() -> None:
     """Start the fork server where there is none yet and forking is safe; does not wait for it."""
     forks.begin("helpers.report.preload:preload")
+
+
+started: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Whatever has a ``process`` in which a kernel was started here; forked ones end with their server."""
+
+
+def stop() -> None:
+    """End every kernel that this process started, and the fork server."""
+    for process in [one.process for one in started if isinstance(one.process, subprocess.Popen)]:
+        if process.poll() is None:
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+    forks.stop()
+
+
+atexit.register(stop)
 
 
 def preload() -> None:
