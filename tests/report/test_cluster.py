@@ -136,7 +136,10 @@ def test_a_cluster_measures_files_to_the_same_numbers(
         pd.testing.assert_frame_equal(table, spread.measured[name], check_exact=True)
 
 
-def test_where_no_scheduler_answers_the_command_says_so(small_study: Path, tmp_path: Path) -> None:
+def test_where_no_scheduler_answers_the_command_says_so(
+    small_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "SECONDS_TO_CONNECT", 1)
     for address in ("tcp://127.0.0.1:9", "no address at all"):
         done = CliRunner().invoke(
             app, ["report", str(small_study), "--out", str(tmp_path / "out"), "--cluster", address]

@@ -29,18 +29,25 @@ plain = pytest.param(False, id="plain")
 forked = pytest.param(True, id="forked", marks=only_forked)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def ended() -> Iterator[None]:
     yield
     stop()
 
 
-@pytest.fixture(params=[forked, plain])
-def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Both ways to start a kernel; true where it is forked."""
-    stop()
-    monkeypatch.setattr(forks, "FORKS", request.param)
+@pytest.fixture(scope="module", params=[forked, plain])
+def way(request: pytest.FixtureRequest) -> bool:
+    """One way after the other, so that a server starts once for many tests."""
     return bool(request.param)
+
+
+@pytest.fixture
+def either(way: bool, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Both ways to start a kernel; true where it is forked."""
+    if not way:
+        stop()
+    monkeypatch.setattr(forks, "FORKS", way)
+    return way
 
 
 def run(*cells: str, cwd: Path | None = None, **options: Any) -> list[Any]:
