@@ -17,9 +17,10 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from traitlets.config import Config
 
 from helpers.core import forks
-from helpers.core.files import PROJECT
+from helpers.core.files import PROJECT, scratch
 from helpers.report import kernels
 from helpers.report.kernels import ForkedKernelManager
 from helpers.report.preload import stop
@@ -63,6 +64,26 @@ def run(*cells: str, cwd: Path | None = None, **options: Any) -> list[Any]:
     )
     client.execute()
     return [c.outputs for c in book.cells]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no sockets in folders")
+def test_a_kernel_is_reached_through_its_own_folder(either: bool) -> None:
+    with scratch() as folder:
+        own = kernels.line(folder)
+        asked = "import os; from ipykernel.kernelapp import IPKernelApp; app = IPKernelApp.instance()"
+        there = "[app.transport, *(os.path.dirname(app.ip) == os.getcwd() and os.path.exists(f'{app.ip}-{p}') for p in app.ports)]"
+        options = {"cwd": folder, "config": Config({"ForkedKernelManager": own})}
+        assert value(run(asked, there, **options)[1]) == ["ipc", True, True, True, True, True]
+        assert not [p for p in folder.iterdir() if p.is_socket()]
+
+
+def test_a_folder_too_deep_for_sockets_gives_ports(either: bool) -> None:
+    with scratch() as folder:
+        deep = folder / ("d" * 90)
+        deep.mkdir()
+        own = kernels.line(deep)
+        assert own["transport"] == "tcp"
+        assert value(run("6 * 7", cwd=deep, config=Config({"ForkedKernelManager": own}))[0]) == 42
 
 
 def value(outputs: Any) -> Any:

@@ -192,32 +192,47 @@ def _of_scale(rows: pd.DataFrame, scale: str) -> tuple[pd.DataFrame, pd.DataFram
     donors, controls = rows[rows["donor_id"].notna()], rows[rows["specimen_id"].isna()]
     out = []
     for part, cell in ((donors, [*CELL, "specimen_id"]), (controls, CONTROL_CELL)):
-        by_culture = _wells_to_culture(part, [*cell, *NAME])
+        by_culture = _wells_to_culture(part, cell)
         out.append(_finished(_cultures_to_cell(by_culture, CELL if part is donors else CONTROL_CELL), scale))
     return out[0], out[1]
+
+
+def _grouped(rows: pd.DataFrame, keys: list[str], size: str, **columns: list[str]) -> pd.DataFrame:
+    """One row a group with its size and, by the name of the way, these columns; flags and kits of all its rows.
+
+    Every way takes all its columns at once, which is several times as fast as pandas' own list of ways for each column.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"well": ["A1", "A1"], "low": [1.0, 3.0], "qc": ["", "low_beads"], "comparability": "P1"})
+    >>> _grouped(rows, ["well"], "n", mean=["low"]).iloc[0].to_dict()
+    {'well': 'A1', 'n': 2, 'low': 2.0, 'qc': 'low_beads', 'comparability': 'P1'}
+    """
+    grouped = rows.groupby(keys, dropna=False, sort=True)
+    ways = [getattr(grouped[names], way)() for way, names in columns.items()]
+    found = pd.concat([grouped.size().rename(size), *ways], axis=1).reset_index()
+    return found.assign(qc=_flags(grouped), comparability=_kits(grouped))
+
+
+_FIRST = ["unit", "run_id", "operator_code", "msc_per_well"]
 
 
 def _wells_to_culture(rows: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
     """Mean over assay wells of each culture, with their spread where all are observed."""
     if rows.empty:
         return pd.DataFrame()
-    grouped = rows.groupby(["culture_id", *cell], dropna=False, sort=True)
-    found = grouped.agg(
-        low=("low", "mean"),
-        high=("high", "mean"),
-        exact=("exact", "all"),
-        k=("k", "sum"),
-        n=("n", "sum"),
-        n_assay_wells=("low", "size"),
-        unit=("unit", "first"),
-        lloq=("lloq", "max"),
-        run_id=("run_id", "first"),
-        operator_code=("operator_code", "first"),
-        day=("batch_day", "min"),
-        msc_per_well=("msc_per_well", "first"),
-    ).reset_index()
-    found["qc"], found["comparability"] = _flags(grouped), _kits(grouped)
-    found["sd_assay"] = grouped["low"].std(ddof=1).to_numpy()
+    found = _grouped(
+        rows.assign(day=rows["batch_day"], sd_assay=rows["low"]),
+        ["culture_id", *cell, *NAME],
+        "n_assay_wells",
+        mean=["low", "high"],
+        all=["exact"],
+        sum=["k", "n"],
+        first=_FIRST,
+        max=["lloq"],
+        min=["day"],
+        std=["sd_assay"],
+    )
     found["df_assay"] = np.where(found["exact"] & found["sd_assay"].notna(), found["n_assay_wells"] - 1, 0)
     return found
 
@@ -226,55 +241,26 @@ def _cultures_to_cell(cultures: pd.DataFrame, cell: list[str]) -> pd.DataFrame:
     """Mean over cultures of each specimen, then over specimens of the visit; spreads pooled within specimens."""
     if cultures.empty:
         return pd.DataFrame()
-    inner = [*cell, *NAME, *(["specimen_id"] if "specimen_id" in cultures else [])]
-    grouped = cultures.groupby(inner, dropna=False, sort=True)
-    specimens = grouped.agg(
-        low=("low", "mean"),
-        high=("high", "mean"),
-        exact=("exact", "all"),
-        k=("k", "sum"),
-        n=("n", "sum"),
-        n_cultures=("low", "size"),
-        n_assay_wells=("n_assay_wells", "sum"),
-        unit=("unit", "first"),
-        lloq=("lloq", "max"),
-        run_id=("run_id", "first"),
-        operator_code=("operator_code", "first"),
-        first_day=("day", "min"),
-        msc_per_well=("msc_per_well", "first"),
-    ).reset_index()
-    specimens["qc"], specimens["comparability"] = _flags(grouped), _kits(grouped)
-    specimens["ss_culture"] = (grouped["low"].var(ddof=1) * (grouped["low"].size() - 1)).to_numpy()
-    specimens["df_culture"] = np.where(
-        specimens["exact"] & specimens["ss_culture"].notna(), specimens["n_cultures"] - 1, 0
+    ways = {"mean": ["low", "high"], "all": ["exact"], "first": _FIRST, "max": ["lloq"], "min": ["day"]}
+    specimens = _grouped(
+        cultures.assign(ss_assay=cultures["sd_assay"] ** 2 * cultures["df_assay"], ss_culture=cultures["low"]),
+        [*cell, *NAME, *(["specimen_id"] if "specimen_id" in cultures else [])],
+        "n_cultures",
+        **ways,
+        sum=["k", "n", "n_assay_wells", "ss_assay", "df_assay"],
+        var=["ss_culture"],
     )
-    weighted = cultures.assign(ss=cultures["sd_assay"] ** 2 * cultures["df_assay"])
-    assay = weighted.groupby(inner, dropna=False, sort=True)[["ss", "df_assay"]].sum().reset_index(drop=True)
-    specimens[["ss_assay", "df_assay"]] = assay.to_numpy()
-    outer = specimens.groupby([*cell, *NAME], dropna=False, sort=True)
-    found = outer.agg(
-        low=("low", "mean"),
-        high=("high", "mean"),
-        exact=("exact", "all"),
-        k=("k", "sum"),
-        n=("n", "sum"),
-        n_cultures=("n_cultures", "sum"),
-        n_assay_wells=("n_assay_wells", "sum"),
-        unit=("unit", "first"),
-        lloq=("lloq", "max"),
-        run_id=("run_id", "first"),
-        operator_code=("operator_code", "first"),
-        first_day=("first_day", "min"),
-        msc_per_well=("msc_per_well", "first"),
-        df_culture=("df_culture", "sum"),
-        df_assay=("df_assay", "sum"),
-    ).reset_index()
-    found["qc"], found["comparability"] = _flags(outer), _kits(outer)
+    specimens["ss_culture"] *= specimens["n_cultures"] - 1
+    known = specimens["exact"] & specimens["ss_culture"].notna()
+    specimens["df_culture"] = np.where(known, specimens["n_cultures"] - 1, 0)
     for what in ("culture", "assay"):
-        total = specimens[f"ss_{what}"].where(specimens[f"df_{what}"] > 0, 0.0)
-        ss = total.groupby([specimens[c] for c in [*cell, *NAME]], dropna=False, sort=True).sum().to_numpy()
-        found[f"sd_{what}"] = np.sqrt(ss / found[f"df_{what}"].where(found[f"df_{what}"] > 0))
-    return found if "batch_day" in cell else found.rename(columns={"first_day": "batch_day"})
+        specimens[f"ss_{what}"] = specimens[f"ss_{what}"].where(specimens[f"df_{what}"] > 0, 0.0)
+    sums = ["n_cultures", "n_assay_wells", "df_culture", "df_assay", "ss_culture", "ss_assay"]
+    found = _grouped(specimens, [*cell, *NAME], "n_specimens", **ways, sum=["k", "n", *sums])
+    for what in ("culture", "assay"):
+        degrees = found[f"df_{what}"]
+        found[f"sd_{what}"] = np.sqrt(found[f"ss_{what}"] / degrees.where(degrees > 0))
+    return found.drop(columns="day") if "batch_day" in cell else found.rename(columns={"day": "batch_day"})
 
 
 def _finished(found: pd.DataFrame, scale: str) -> pd.DataFrame:

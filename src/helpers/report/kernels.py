@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from queue import Empty
 from typing import Any
 
@@ -26,6 +27,8 @@ from helpers.core import forks
 from helpers.report.preload import begin, started
 
 PROVISIONER = "apap-forked"
+LONGEST_SOCKET = 100
+"""Bytes of a socket's path; macOS takes 103, Linux 107."""
 
 
 class ForkedProvisioner(LocalProvisioner):
@@ -107,6 +110,28 @@ class ForkedKernelManager(AsyncKernelManager):
         if spec is not None:
             spec.metadata["kernel_provisioner"] = {"provisioner_name": PROVISIONER, "config": {}}
         return spec
+
+
+def line(folder: Path) -> dict[str, str]:
+    """Settings of a kernel manager that reaches its kernel through sockets in a folder of its own.
+
+    A port of the machine can be taken by another program between the choice and its use, as one of 13,000 was, and
+    all users of the machine can knock at it; a socket in a folder of one's own is neither. Ports where the system has
+    no such sockets, or where the folder's path is too long for them.
+
+    Parameters
+    ----------
+    folder
+        Of this kernel alone.
+
+    Examples
+    --------
+    >>> line(Path("/a") / ("very" * 25 + "long"))["transport"]
+    'tcp'
+    """
+    file = folder / "kernel.json"
+    short = len(os.fsencode(f"{file.with_suffix('')}-ipc-99")) <= LONGEST_SOCKET
+    return {"connection_file": str(file), "transport": "ipc" if os.name == "posix" and short else "tcp"}
 
 
 def _forked(cmd: list[str], env: dict[str, str], cwd: str | None) -> forks.Forked | None:

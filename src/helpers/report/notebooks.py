@@ -235,7 +235,7 @@ def _execute(source: Path, target: Path, parameters: dict[str, object], cwd: Pat
     from helpers.report import kernels
 
     passing = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(cwd))
-    own = {"connection_file": str(cwd / "kernel.json"), "environment": passing | environment}
+    own = {**kernels.line(cwd), "environment": passing | environment}
     try:
         papermill.execute_notebook(
             str(source),

@@ -112,14 +112,16 @@ def wells_table(wells: pd.DataFrame) -> pd.DataFrame:
 def with_vendor(curves: pd.DataFrame, plate: JoinedPlate) -> pd.DataFrame:
     """Our curve against the printed one over the plate's standards: the largest difference in percent."""
     printed = plate.plate.curves.dropna(subset=["a", "d", "c", "b"]).drop_duplicates("analyte").set_index("analyte")
+    theirs_of = dict(zip(printed.index, printed[[*"adcbg"]].astype("float64").fillna(1.0).to_numpy(), strict=True))
     standards = plate.wells[(plate.wells["role"] == "standard") & (plate.wells["expected"] > 0)]
+    levels = {a: own.to_numpy(dtype="float64") for a, own in standards.groupby("analyte")["expected"]}
     out = []
     for one in curves.itertuples():
-        x = standards.loc[standards["analyte"] == one.analyte, "expected"].to_numpy(dtype="float64")
-        if one.analyte not in printed.index or pd.isna(one.a) or not len(x):
+        x = levels.get(one.analyte)
+        if one.analyte not in theirs_of or pd.isna(one.a) or x is None:
             out.append(np.nan)
             continue
-        theirs = response(printed.loc[one.analyte, list("adcbg")].astype("float64").fillna(1.0).to_numpy(), x)
+        theirs = response(theirs_of[one.analyte], x)
         ours = response(np.array([one.a, one.d, one.c, one.b, one.g]), x)
         with np.errstate(divide="ignore", invalid="ignore"):
             out.append(float(np.nanmax(np.abs(100 * (ours - theirs) / theirs))))

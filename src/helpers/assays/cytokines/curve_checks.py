@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from helpers.assays.cytokines.curve_fit import FREE, CurveFits, fit_curves
 from helpers.assays.cytokines.curve_search import LN10, Model
@@ -95,7 +95,7 @@ def _falls_of(curve: int, x: Numbers, y: Numbers, floor: float) -> list[dict[str
     n = np.bincount(at)
     means = np.bincount(at, y[used]) / n
     cv, df, noise = _relative_noise(y[used], at, means, n, floor)
-    bar = stats.t.ppf(1 - ALPHA / (len(levels) - 1), df)
+    bar = special.stdtrit(df, 1 - ALPHA / (len(levels) - 1))
     rows: list[dict[str, object]] = []
     for j in range(1, len(levels)):
         peak = int(means[:j].argmax())
@@ -182,7 +182,7 @@ def _levels_left_out(
     mean = np.where(out, y[curve], 0.0).sum(axis=1) / out.sum(axis=1)
     n_levels = np.bincount(curve, minlength=len(y))[curve]
     t, df = _deleted(refits, level, np.where(out, y[curve], np.nan), weight)
-    p = np.minimum(2 * stats.t.sf(np.abs(t), df) * n_levels, 1.0)
+    p = np.minimum(2 * special.stdtr(df, -np.abs(t)) * n_levels, 1.0)
     return pd.DataFrame(
         {
             "curve": curve,

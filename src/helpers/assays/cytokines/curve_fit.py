@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from helpers.assays.cytokines.curve_search import (
     ASYMMETRIES,
@@ -417,14 +417,14 @@ def _worth(s: Scaled, model: Model, found: _Found) -> _Worth:
     unit, condition = _unit_covariance(found.best, found.held)
     covariance = unit * variance[:, None, None]
     errors = np.sqrt(np.einsum("kpp->kp", unit) * (objective / df)[:, None])
-    wide = np.where(found.held, 0.0, stats.t.ppf(0.5 + LEVEL / 2, df)[:, None] * errors) > np.log(WIDEST)
+    wide = np.where(found.held, 0.0, special.stdtrit(df, 0.5 + LEVEL / 2)[:, None] * errors) > np.log(WIDEST)
     wide[:, 1:] |= ~np.isfinite(errors[:, 1:])
-    as_good = (found.ends - objective[:, None]) / (objective / df)[:, None] <= stats.f.ppf(LEVEL, 1, df)[:, None]
+    as_good = (found.ends - objective[:, None]) / (objective / df)[:, None] <= special.fdtri(1, df, LEVEL)[:, None]
     y = np.log(s.y) / LN10 if s.on_logs else s.y
     mean = (s.root**2 * y).sum(axis=1) / (s.root**2).sum(axis=1)
     constant = ((s.root * (y - mean[:, None])) ** 2).sum(axis=1)
     f = (constant - objective) / (free - 1) / (objective / df)
-    flat = (found.best.p[:, 1] <= 0) | (constant <= _FLOOR * s.total) | (f < stats.f.ppf(LEVEL, free - 1, df))
+    flat = (found.best.p[:, 1] <= 0) | (constant <= _FLOOR * s.total) | (f < special.fdtri(free - 1, df, LEVEL))
     spare = n - free - 2
     penalty = 2 * (free + 1) + np.where(spare > 0, 2 * (free + 1) * (free + 2) / np.maximum(spare, 1), np.inf)
     verdicts = [_verdict(model, flat[i], np.isnan(df[i]), found.held[i], wide[i], as_good[i]) for i in range(len(n))]

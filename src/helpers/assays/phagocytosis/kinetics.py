@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import special
 
 Values = NDArray[np.float64]
 
@@ -76,6 +76,8 @@ def _plateau(t: Values, y: Values) -> tuple[float, float, float, float] | None:
     """Plateau with its interval and the rate constant; None where the data do not hold one."""
     if len(t) < FEWEST_TIMES + 1:
         return None
+    from scipy import optimize  # slow to import, and most studies have too few times
+
     span = t[-1] - t[0]
 
     def rise(x: Values, start: float, end: float, k: float) -> Values:
@@ -92,5 +94,5 @@ def _plateau(t: Values, y: Values) -> tuple[float, float, float, float] | None:
     error = float(np.sqrt(covariance[1, 1]))
     if not np.isfinite(error) or end - y[0] > _REACHED * (y.max() - y[0]):
         return None
-    half = float(stats.t.ppf(0.975, len(t) - 3)) * error
+    half = float(special.stdtrit(len(t) - 3, 0.975)) * error
     return float(end), float(end) - half, float(end) + half, float(k)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from helpers.assays.phagocytosis import controls, indices
 from helpers.assays.phagocytosis.comb import Autofluorescence, Comb, refusal
@@ -34,6 +34,7 @@ from helpers.core.workers import each, processes_for
 from helpers.study.config import Config
 
 NAN = float("nan")
+Well = Mapping[str, Any]
 _CLEARLY_MORE, _LEAST_LIKELY = 3.0, 0.001
 _SAID = {
     "cold_sets": (
@@ -248,13 +249,16 @@ def _held_against(
 ) -> dict[str, tuple[Partners, Threshold | None]]:
     """Controls and threshold of every well with uptake, None for one that was counted; all their files are read."""
     partners = controls.partners(wells)
+    blanks = _without_particles(by_id.values(), ("owner", "visit", "target", "method"))
     held: dict[str, tuple[Partners, Threshold | None]] = {}
     asked = []
     for phago_id, well in by_id.items():
         if well["role"] != UPTAKE:
             continue
         mates = _of_its_voltage(phago_id, partners[phago_id], cells, apart)
-        threshold = _threshold(well, mates, wells, known, cells, rules) if cells.has(phago_id) else None
+        threshold = None
+        if cells.has(phago_id):
+            threshold = _threshold(well, mates, blanks(well), by_id, known, cells, rules)
         held[phago_id] = mates, threshold
         if threshold is not None:
             asked.append((phago_id, threshold.asked, _autofluorescence(well, threshold)))
@@ -287,30 +291,42 @@ def _of_its_voltage(phago_id: str, mates: Partners, cells: Cells, apart: dict[st
     return Partners(*kept)
 
 
+def _without_particles(wells: Iterable[Well], columns: Sequence[str]) -> Callable[[Well], Sequence[Well]]:
+    """What gives the wells without particles that are as a well in these columns; a value not known is like no other."""
+
+    def alike(well: Well) -> tuple[Any, ...] | None:
+        key = tuple(well[c] for c in columns)
+        return None if any(map(pd.isna, key)) else key
+
+    found: dict[tuple[Any, ...], list[Well]] = {}
+    for well in wells:
+        if well["role"] == NO_PARTICLE and (key := alike(well)) is not None:
+            found.setdefault(key, []).append(well)
+    return lambda well: found.get(alike(well) or (), [])
+
+
 def _threshold(
-    well: Mapping[str, Any],
+    well: Well,
     mates: Partners,
-    wells: pd.DataFrame,
+    blanks: Iterable[Well],
+    by_id: Mapping[str, Well],
     known: Mapping[str, Control],
     cells: Cells,
     rules: Rules,
 ) -> Threshold:
     """The threshold of a well and where it comes from; see docs/methods.md for the order."""
-    same = wells[(wells["owner"] == well["owner"]) & (wells["visit"] == well["visit"])]
-    same = same[(same["target"] == well["target"]) & (same["role"] == NO_PARTICLE) & (same["method"] == well["method"])]
-    same = same[same["phago_id"].map(lambda i: cells.share_voltage(i, well["phago_id"])).astype(bool)]
-    at_time = [known[i] for i in same.loc[same["minutes"] == well["minutes"], "phago_id"] if i in known]
+    alike = [b for b in blanks if b["phago_id"] in known and cells.share_voltage(b["phago_id"], well["phago_id"])]
+    at_time = [known[b["phago_id"]] for b in alike if b["minutes"] == well["minutes"]]
     common = max((c.thresholds[rules.quantile] for c in at_time), default=NAN)
     own = [known[i] for i in mates.no_particle if i in known]
     if own:
         return _from_controls(own, NO_PARTICLE, common, rules)
     cold = [c for i in mates.background if cells.has(i) and (c := cells.control(i)) is not None and c.n_cells]
     if cold:
-        source = str(wells.loc[wells["phago_id"] == mates.background[0], "role"].iloc[0])
+        source = str(by_id[mates.background[0]]["role"])
         found = _from_controls(cold, source, common, rules)
         return Threshold(found.value, source, common, found.tried, None)
-    others = [known[i] for i in same["phago_id"] if i in known]
-    if others:
+    if others := [known[b["phago_id"]] for b in alike]:
         found = _from_controls(others, "other_arm", common, rules)
         return Threshold(found.value, "other_arm", common, found.tried, None)
     return Threshold(NAN, "none", NAN, tuple(NAN for _ in SENSITIVITY), None)
@@ -597,26 +613,24 @@ def _msc_signal(
 ) -> pd.DataFrame:
     """Wells without particles, with MSC against without: what MSC or their debris add to the uptake channel."""
     conditions = {c.code: c for c in config.conditions}
-    blank = wells[(wells["role"] == NO_PARTICLE) & wells["phago_id"].isin(known) & wells["donor_id"].notna()]
-    same = ["donor_id", "visit", "timepoint_h", "target", "minutes"]
+    blanks = wells[wells["phago_id"].isin(known)].to_dict("records")
+    alike = _without_particles(blanks, ("donor_id", "visit", "timepoint_h", "target", "minutes", "condition"))
     rows = []
-    for one in blank.to_dict("records"):
+    for one in blanks:
         condition = conditions.get(one["condition"])
         if condition is None or not condition.has_msc or not condition.compare_to:
             continue
-        mates = blank[(blank["condition"] == condition.compare_to)]
-        for column in same:
-            mates = mates[mates[column] == one[column]]
-        mates = mates[mates["phago_id"].map(lambda i, own=one["phago_id"]: cells.share_voltage(i, own)).astype(bool)]
-        if mates.empty:
+        mates = [m["phago_id"] for m in alike({**one, "condition": condition.compare_to})]
+        mates = [i for i in mates if cells.share_voltage(i, one["phago_id"])]
+        if not mates:
             continue
-        reference = known[mates["phago_id"].iloc[0]]
+        reference = known[mates[0]]
         found = cells.uptake(one["phago_id"], (reference.thresholds[rules.quantile],))
         own = known[one["phago_id"]].background
         if found is None or own is None or reference.background is None:
             continue
         expected, pct = 1 - rules.quantile, found.n_positive[0] / found.n_cells
-        chance = float(stats.binom.sf(found.n_positive[0] - 1, found.n_cells, expected))
+        chance = float(special.bdtrc(found.n_positive[0] - 1, found.n_cells, expected))
         rows.append(
             {
                 **{n: one[n] for n in ("donor_id", "condition", "target", "minutes")},
