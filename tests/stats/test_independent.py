@@ -6,6 +6,7 @@ import itertools
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,19 @@ import pytest
 import statsmodels.formula.api as smf
 from scipy import integrate, optimize, special, stats
 
-from helpers.stats import censored, change, compare, counts, groups, mixed, multiplicity, paired, ratios
+from helpers.stats import (
+    censored,
+    change,
+    compare,
+    concordance,
+    counts,
+    groups,
+    mixed,
+    multiplicity,
+    paired,
+    permutation,
+    ratios,
+)
 from helpers.stats.estimate import NotEstimable, NotFinite, attempted, spread_of
 
 SLEEP = np.array([1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4])
@@ -166,11 +179,29 @@ def test_many_changes_are_ranked_by_the_normal_approximation(monkeypatch: pytest
     assert (found.estimate, found.low, found.high) == pytest.approx((exact.estimate, exact.low, exact.high), abs=0.051)
 
 
-def test_a_bootstrap_in_blocks_is_that_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
-    d = np.random.default_rng(2).normal(0.2, 1, 31)
-    whole = paired.bca(d)
+def test_resamples_in_blocks_are_those_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    first, second = rng.normal(0.2, 1, (31, 3)), rng.normal(0, 2, (15, 3))
+    few, changes = second[:8, 0], pd.DataFrame(first, columns=["a", "b", "c"])
+
+    def all_of_them() -> list[Any]:
+        permutation._packed_labels.cache_clear()
+        return [
+            paired.bca(first[:, 0]),
+            paired.sign_flip(first[:, 0]),
+            groups.label_permutation(first[:, 0], second[:, 0]),
+            groups.brunner_munzel(first[:, 0], few),
+            multiplicity.max_t_paired(first).tolist(),
+            multiplicity.max_t_groups(first, second).tolist(),
+            concordance.concordance(changes).to_dict("records"),
+        ]
+
+    whole = all_of_them()
     monkeypatch.setattr(paired, "AT_ONCE", 40_000)
-    assert paired.bca(d) == whole
+    monkeypatch.setattr(permutation, "AT_ONCE", 40_000)
+    assert len([*permutation.labellings(15, 46)]) > 9
+    assert all_of_them() == whole
+    permutation._packed_labels.cache_clear()
 
 
 def step_down(observed: np.ndarray, drawn: list[np.ndarray]) -> np.ndarray:

@@ -393,3 +393,14 @@ def test_what_frictionless_refuses_is_remembered_by_its_place_alone(
     assert only(first, "unknown-code").found == "femele-hidden"
     kept = [p.read_bytes() for p in (tmp_path / "cache").rglob("*") if p.is_file()]
     assert len(kept) > 5 and not any(b"femele" in data for data in kept)
+
+
+def test_a_row_with_nothing_but_a_column_of_its_own_lacks_what_is_needed(small_study: Path) -> None:
+    path = small_study / "specimens.csv"
+    head, *rows = path.read_text(encoding="utf-8").splitlines()
+    empty = "," * head.count(",")
+    path.write_text(
+        "\n".join([f"{head},x_note", *(f"{r}," for r in rows), f"{empty},lost tube"]) + "\n", encoding="utf-8"
+    )
+    missing = [p for p in check_study(small_study) if p.code == "missing-value"]
+    assert ("specimen_id", len(rows) + 2) in {(p.column, p.row) for p in missing}

@@ -25,6 +25,7 @@ from helpers.analysis import INFERRED, Analysis, load_study, unchanged
 from helpers.core import forks
 from helpers.core.cache import code_digest, remember
 from helpers.core.files import Content, alone, bytes_of, scratch, write_atomically
+from helpers.core.memory import give_back
 from helpers.core.numbers import write_csv
 from helpers.core.workers import cluster, starter
 from helpers.report import words
@@ -110,6 +111,7 @@ def build_report(
     notebooks = _chosen(only)
     _outside(folder, out)
     data = load_study(folder, _kernels_soon)
+    give_back()
     out.mkdir(parents=True, exist_ok=True)
     with _alone(out), _passing():
         _sweep(out)
@@ -134,6 +136,7 @@ def build_report(
             # before the pages that are left, and the largest first, so that none is left to be waited for alone
             going += [start_first(run[name]) for name in sorted(late, key=lambda name: -notebooks[name].stat().st_size)]
             files |= {} if only else _exports(data.digest, data)
+            give_back()
             donors: dict[str, Rendered] = {}
             site = planned_site(data)
             for donor, key in keys.items():

@@ -11,6 +11,7 @@ from scipy import stats
 from helpers.core.numbers import SEED
 from helpers.stats.estimate import ordered
 from helpers.stats.labels import COVARIATES
+from helpers.stats.permutation import blocks
 
 RESAMPLES = 2_000
 FEWEST = 5
@@ -109,13 +110,18 @@ def concordance(changes: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
 
 
 def _bootstrap(both: np.ndarray, level: float, rng: np.random.Generator) -> tuple[float, float]:
-    picked = both[rng.integers(0, len(both), (RESAMPLES, len(both)))]
-    ranks = stats.rankdata(picked, axis=1)
-    ranks = ranks - ranks.mean(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rho = (ranks[..., 0] * ranks[..., 1]).sum(axis=1) / np.sqrt((ranks**2).sum(axis=1).prod(axis=1))
+    picked = rng.integers(0, len(both), (RESAMPLES, len(both)))
+    rho = np.concatenate([_spearman(both[picked[block]]) for block in blocks(RESAMPLES, 8 * len(both))])
     low, high = np.nanquantile(rho, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def _spearman(samples: np.ndarray) -> np.ndarray:
+    """Correlation of the ranks of each sample, of shape (samples, donors, 2)."""
+    ranks = stats.rankdata(samples, axis=1)
+    ranks = ranks - ranks.mean(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((ranks[..., 0] * ranks[..., 1]).sum(axis=1) / np.sqrt((ranks**2).sum(axis=1).prod(axis=1)))
 
 
 def _critical(n: int, level: float) -> float:

@@ -13,7 +13,7 @@ from scipy import stats
 
 from helpers.stats.estimate import NAN, SAME, Estimate, NotEstimable, Numbers, numbers, on_grid, ordered, spread_of
 from helpers.stats.paired import acceptance, noncentral_t, small_sample
-from helpers.stats.permutation import DRAWS, labellings, p_value, reached, subset_sums
+from helpers.stats.permutation import DRAWS, is_every_labelling, labellings, p_value, reached, subset_sums
 
 SMALL_ARM = 8
 """Below so many donors in an arm, the Brunner–Munzel test is by permutation."""
@@ -115,8 +115,15 @@ def _relative_effect(x: Numbers, y: Numbers) -> tuple[float, float, float]:
 def _permuted_brunner_munzel(x: Numbers, y: Numbers, observed: float) -> tuple[float, str]:
     together = on_grid(ordered(np.concatenate([x, y])))
     n, m = sorted((len(x), len(y)))  # the square of the statistic is that of the groups in either order
-    labels, complete = labellings(n, len(together))
+    complete = is_every_labelling(n, len(together))
     above = (np.sign(together[:, None] - together[None, :]) + 1) / 2
+    values = np.concatenate([_relative_effects(labels, above, n, m) for labels in labellings(n, len(together))])
+    p = p_value(int(reached(values, observed).sum()), len(values), complete)
+    return p, "Brunner–Munzel, exact permutation" if complete else f"Brunner–Munzel, {DRAWS:,} permutations"
+
+
+def _relative_effects(labels: Numbers, above: Numbers, n: int, m: int) -> Numbers:
+    """Studentised relative effect of each labelling; n donors have the label, m have not."""
     other = 1 - labels
     of_x, of_y = other @ above.T / m * labels, labels @ above / n * other
     mean = of_x.sum(axis=1) / n
@@ -124,9 +131,7 @@ def _permuted_brunner_munzel(x: Numbers, y: Numbers, observed: float) -> tuple[f
     b = ((of_y - mean[:, None] * other) ** 2).sum(axis=1) / (m - 1) / m
     with np.errstate(divide="ignore", invalid="ignore"):
         values = np.where(np.abs(mean - 0.5) < SAME, 0.0, mean - 0.5) / np.sqrt(np.where(a + b > _NONE, a + b, 0.0))
-    values = np.where(np.isnan(values), 0.0, values)  # no spread and no difference
-    p = p_value(int(reached(values, observed).sum()), len(values), complete)
-    return p, "Brunner–Munzel, exact permutation" if complete else f"Brunner–Munzel, {DRAWS:,} permutations"
+    return np.where(np.isnan(values), 0.0, values)  # no spread and no difference
 
 
 def rank_sum(first: ArrayLike, second: ArrayLike, level: float = 0.95) -> Estimate:
@@ -188,8 +193,9 @@ def label_permutation(first: ArrayLike, second: ArrayLike) -> Estimate:
     x, y = _two(first, second, 2)
     observed = welch(x, y)
     # from the smaller group and in the order of the values, so that drawn labels follow neither names nor groups
-    labels, complete = labellings(min(len(x), len(y)), len(x) + len(y))
-    values = welch_statistics(ordered(np.concatenate([x, y]))[:, None], labels)[:, 0]
+    split, together = (min(len(x), len(y)), len(x) + len(y)), ordered(np.concatenate([x, y]))[:, None]
+    values = np.concatenate([welch_statistics(together, labels)[:, 0] for labels in labellings(*split)])
+    complete = is_every_labelling(*split)
     p = p_value(int(reached(values, observed.statistic).sum()), len(values), complete)
     method = "exact permutation of labels" if complete else f"permutation of labels, {DRAWS:,} draws"
     return Estimate(observed.estimate, NAN, NAN, f"{method}, Welch statistic", observed.statistic, p=p)

@@ -10,7 +10,7 @@ from scipy import stats
 
 from helpers.stats.estimate import Numbers, ordered
 from helpers.stats.groups import welch_statistics
-from helpers.stats.permutation import labellings, p_value, reached, sign_vectors
+from helpers.stats.permutation import is_every_labelling, labellings, p_value, reached, sign_vectors
 
 
 def holm(p: ArrayLike) -> Numbers:
@@ -101,9 +101,9 @@ def max_t_groups(first: ArrayLike, second: ArrayLike) -> Numbers:
     observed = welch_statistics(values, own)[0]
     # from the smaller group and in the order of the values, so that drawn labels follow neither names nor groups
     values = ordered(values)
-    labels, complete = labellings(min(len(x), len(y)), len(values))
-    blocks = (welch_statistics(values, part) for part in np.array_split(labels, max(1, len(labels) // 4096)))
-    return _step_down(observed, observed != 0, blocks, complete)
+    split = min(len(x), len(y)), len(values)
+    blocks = (welch_statistics(values, labels) for labels in labellings(*split))
+    return _step_down(observed, observed != 0, blocks, is_every_labelling(*split))
 
 
 def _step_down(observed: Numbers, usable: np.ndarray, blocks: Iterable[Numbers], complete: bool) -> Numbers:

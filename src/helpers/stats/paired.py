@@ -15,13 +15,11 @@ from scipy import special, stats
 
 from helpers.core.numbers import SEED
 from helpers.stats.estimate import NAN, Estimate, NotEstimable, Numbers, numbers, on_grid, ordered, spread_of
-from helpers.stats.permutation import DRAWS, all_sums, is_complete, p_value, reached, sign_vectors, signed_sums
+from helpers.stats.permutation import AT_ONCE, DRAWS, all_sums, is_complete, p_value, reached, sign_vectors, signed_sums
 
 RESAMPLES = 9_999
 MOST_SIGNED = 300
 """Above so many changes, the exact signed-rank test takes minutes and says what its normal approximation says."""
-AT_ONCE = 4_000_000
-"""Values of resamples that are in memory at one time."""
 
 
 def paired_t(differences: ArrayLike, level: float = 0.95, magnitude: float = 0.0) -> Estimate:
@@ -78,7 +76,7 @@ def sign_flip(differences: ArrayLike) -> Estimate:
     """
     d = ordered(numbers(differences, 1, "pairs"))
     exact = is_complete(len(d))
-    sums = all_sums(d) if exact else next(sign_vectors(len(d))) @ d
+    sums = all_sums(d) if exact else np.concatenate([signs @ d for signs in sign_vectors(len(d))])
     count = int(reached(sums, float(d.sum()), float(np.abs(d).max())).sum())
     method = "exact sign flip" if exact else f"sign flip, {DRAWS:,} draws"
     return Estimate(float(d.mean()), NAN, NAN, method, p=p_value(count, len(sums), exact))

@@ -17,7 +17,8 @@ MOST_FLIPPED = 20
 MOST_ARRANGEMENTS = 20_000
 """Up to so many arrangements every permutation of group labels is enumerated."""
 DRAWS = 9_999
-_BLOCK = 1 << 14
+AT_ONCE = 4_000_000
+"""Values of resamples that are in memory at one time."""
 _NEAR = 1e-9  # relative: ties of sums that differ in the last bits only
 
 
@@ -29,7 +30,8 @@ def sign_vectors(n: int) -> Iterator[Numbers]:
     """
     if n > MOST_FLIPPED:
         rng = np.random.default_rng(SEED)
-        yield 1.0 - 2.0 * rng.integers(0, 2, size=(DRAWS, n)).astype(np.float64)
+        for block in blocks(DRAWS, n):
+            yield 1.0 - 2.0 * rng.integers(0, 2, size=(block.stop - block.start, n)).astype(np.float64)
         return
     bits = np.arange(min(n, 14))
     low = 1.0 - 2.0 * ((np.arange(1 << len(bits))[:, None] >> bits) & 1)
@@ -57,23 +59,52 @@ def is_complete(n: int) -> bool:
     return n <= MOST_FLIPPED
 
 
-@cache
-def labellings(n_first: int, n_all: int) -> tuple[Numbers, bool]:
-    """Which of n_all donors are labelled as the first group: every way, or `DRAWS` drawn ones.
+def labellings(n_first: int, n_all: int) -> Iterator[Numbers]:
+    """Blocks of which of n_all donors are labelled as the first group: every way, or `DRAWS` drawn ones.
 
-    Returns
-    -------
-    Array of shape (labellings, n_all) of 1 and 0, and whether it is complete. Complete ones hold the observed
-    labelling (the first n_first donors) as their first row.
+    Yields arrays of shape (labellings, n_all) of 1 and 0; the first row of the first block of a complete
+    enumeration is the observed labelling, the first n_first donors.
+
+    Examples
+    --------
+    >>> np.vstack([*labellings(1, 2)]).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
     """
-    if comb(n_all, n_first) <= MOST_ARRANGEMENTS:
-        chosen = np.array(list(combinations(range(n_all), n_first)))
+    packed = _packed_labels(n_first, n_all)
+    for block in blocks(len(packed), n_all):
+        yield np.unpackbits(packed[block], axis=1, count=n_all).astype(np.float64)
+
+
+def is_every_labelling(n_first: int, n_all: int) -> bool:
+    """Whether `labellings` enumerates every way."""
+    return comb(n_all, n_first) <= MOST_ARRANGEMENTS
+
+
+@cache
+def _packed_labels(n_first: int, n_all: int) -> np.ndarray:
+    """All labellings, eight donors a byte: every readout with the same donors asks for them again."""
+    parts = []
+    if is_every_labelling(n_first, n_all):
+        parts.append(_labelled(np.array([*combinations(range(n_all), n_first)]), n_all))
     else:
         rng = np.random.default_rng(SEED)
-        chosen = rng.permuted(np.tile(np.arange(n_all), (DRAWS, 1)), axis=1)[:, :n_first]
-    labels = np.zeros((len(chosen), n_all))
-    np.put_along_axis(labels, chosen, 1.0, axis=1)
-    return labels, comb(n_all, n_first) <= MOST_ARRANGEMENTS
+        for block in blocks(DRAWS, n_all):
+            orders = np.tile(np.arange(n_all), (block.stop - block.start, 1))
+            parts.append(_labelled(rng.permuted(orders, axis=1)[:, :n_first], n_all))
+    return np.vstack(parts)
+
+
+def _labelled(chosen: np.ndarray, n_all: int) -> np.ndarray:
+    labels = np.zeros((len(chosen), n_all), dtype=np.uint8)
+    np.put_along_axis(labels, chosen, 1, axis=1)
+    return np.packbits(labels, axis=1)
+
+
+def blocks(rows: int, columns: int) -> Iterator[slice]:
+    """Rows of an array that are in memory at one time."""
+    step = max(1, AT_ONCE // max(columns, 1))
+    for start in range(0, rows, step):
+        yield slice(start, min(start + step, rows))
 
 
 def p_value(at_least: int, vectors: int, complete: bool) -> float:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from helpers.core import privacy
+from helpers.core.cache import remember
+from helpers.core.files import sha256
 from helpers.core.problems import Problem
 from helpers.core.schemas import Field, TableSchema, input_tables
 from helpers.readers.sheets import MOST_TEXT, RawTable, has_closed_texts, is_office_file, workbook_texts
@@ -88,9 +90,9 @@ def _office_files(folder: Folder) -> Iterator[Problem]:
     for file in folder.files:
         path = folder.root / file
         if is_office_file(path):
-            unread: list[str] = []
-            yield from _workbook(path, file, unread)
-            large += [(file, places) for places in [", ".join(dict.fromkeys(unread))] if places]
+            found, unread = _in_workbook(sha256(path), path)
+            yield from (_problem(one, file=file, sheet=place, found=privacy.DOTS) for place, one in found)
+            large += [(file, ", ".join(unread))] if unread else []
             closed += [file] if has_closed_texts(path) else []
     for file, places in large:
         yield Problem(
@@ -113,13 +115,19 @@ def _office_files(folder: Folder) -> Iterator[Problem]:
         )
 
 
-def _workbook(path: Path, file: str, unread: list[str]) -> Iterator[Problem]:
-    """Who wrote a workbook stands in its properties: a name there is a warning, a number or an address an error."""
+@remember("study", ignore=("path",))
+def _in_workbook(digest: str, path: Path) -> tuple[list[tuple[str, privacy.Finding]], list[str]]:
+    """Places in a workbook with the rules that texts there break, no text among them, and places too large to be read.
+
+    Who wrote a workbook stands in its properties: a name there is a warning, a number or an address an error.
+    """
+    unread: list[str] = []
+    found = []
     for place, text in workbook_texts(path, unread):
         names_author = place in ("properties", "comments")
-        for finding in privacy.findings_in_prose(text) if names_author else privacy.findings(text):
-            if finding.rule != privacy.DATE:
-                yield _problem(finding, file=file, sheet=place, found=privacy.DOTS)
+        broken = privacy.findings_in_prose(text) if names_author else privacy.findings(text)
+        found += [(place, one) for one in broken if one.rule != privacy.DATE]
+    return found, [*dict.fromkeys(unread)]
 
 
 def _cells(raw: RawTable, name: str) -> tuple[list[Problem], set[str]]:
