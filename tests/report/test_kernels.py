@@ -77,6 +77,11 @@ def test_a_kernel_is_reached_through_its_own_folder(either: bool) -> None:
         assert not [p for p in folder.iterdir() if p.is_socket()]
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no file system without sockets is at hand")
+def test_a_file_system_without_sockets_gives_ports() -> None:
+    assert kernels.line(Path("/proc/self"))["transport"] == "tcp"
+
+
 def test_a_folder_too_deep_for_sockets_gives_ports(either: bool) -> None:
     with scratch() as folder:
         deep = folder / ("d" * 90)

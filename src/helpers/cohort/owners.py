@@ -57,10 +57,11 @@ def owner_of(table: pd.DataFrame, known: Owners) -> pd.Series:
     >>> owner_of(wells, {"donor_id": {"D01": "D01"}, "culture_id": {"C1": "D01"}}).tolist()
     ['D01', None]
     """
-    whose = pd.Series(None, index=table.index, dtype=object)
+    whose: list[str | None] = [None] * len(table)
     for column in (c for c in known if c in table):
-        whose = whose.where(whose.notna(), table[column].map(known[column]).astype(object))
-    return whose.where(whose.notna(), None)
+        codes = table[column].to_numpy(dtype=object)
+        whose = [known[column].get(code) if own is None else own for own, code in zip(whose, codes, strict=True)]
+    return pd.Series(whose, index=table.index, dtype=object)
 
 
 def places(tables: Tables, known: Owners) -> dict[str, dict[str, np.ndarray]]:

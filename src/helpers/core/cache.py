@@ -21,6 +21,7 @@ import platform
 import sys
 import warnings
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -117,32 +118,44 @@ def remember(room: str, ignore: tuple[str, ...] = ()) -> Callable[[Callable[P, R
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        # of the call that is going on: only the cache's own trouble may fall back to a plain call, while what the
+        # function raises is its answer
+        fresh: ContextVar[list[R]] = ContextVar("fresh")
+        raised: ContextVar[list[BaseException]] = ContextVar("raised")
+
+        @functools.wraps(function)
+        def noting(*args: P.args, **kwargs: P.kwargs) -> bytes:
+            try:
+                answer = function(*args, **kwargs)
+            except BaseException as err:
+                raised.get().append(err)
+                raise
+            fresh.get().append(answer)
+            # joblib's own way of writing takes ten times as long for frames of text
+            return pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
+
+        @functools.cache  # joblib looks through a function's source whenever it is made to remember it
+        def remembering(root: Path):  # type: ignore[no-untyped-def]  # joblib has no types
+            return _memory(room, root).cache(noting, ignore=list(ignore))
+
         @functools.wraps(function)
         def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-            # only the cache's own trouble may fall back to a plain call: what the function raises is its answer
-            raised: list[BaseException] = []
-            fresh: list[R] = []
-
-            @functools.wraps(function)
-            def noting(*a: P.args, **k: P.kwargs) -> bytes:
-                try:
-                    fresh.append(function(*a, **k))
-                except BaseException as err:
-                    raised.append(err)
-                    raise
-                # joblib's own way of writing takes ten times as long for frames of text
-                return pickle.dumps(fresh[0], pickle.HIGHEST_PROTOCOL)
-
+            own: list[R] = []
+            errors: list[BaseException] = []
+            tokens = fresh.set(own), raised.set(errors)
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    kept = _memory(room, cache_root()).cache(noting, ignore=list(ignore))(*args, **kwargs)
-                return fresh[0] if fresh else pickle.loads(kept)
+                    kept = remembering(cache_root())(*args, **kwargs)
+                return own[0] if own else pickle.loads(kept)
             except Exception as err:
-                if raised:
+                if errors:
                     raise
                 log.debug("cache not usable for %s: %s", function.__name__, type(err).__name__)
-                return fresh[0] if fresh else function(*args, **kwargs)
+                return own[0] if own else function(*args, **kwargs)
+            finally:
+                fresh.reset(tokens[0])
+                raised.reset(tokens[1])
 
         return wrapped
 

@@ -11,6 +11,7 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -27,8 +28,6 @@ from helpers.core import forks
 from helpers.report.preload import begin, started
 
 PROVISIONER = "apap-forked"
-LONGEST_SOCKET = 100
-"""Bytes of a socket's path; macOS takes 103, Linux 107."""
 
 
 class ForkedProvisioner(LocalProvisioner):
@@ -116,8 +115,8 @@ def line(folder: Path) -> dict[str, str]:
     """Settings of a kernel manager that reaches its kernel through sockets in a folder of its own.
 
     A port of the machine can be taken by another program between the choice and its use, as one of 13,000 was, and
-    all users of the machine can knock at it; a socket in a folder of one's own is neither. Ports where the system has
-    no such sockets, or where the folder's path is too long for them.
+    all users of the machine can knock at it; a socket in a folder of one's own is neither. Ports where the folder
+    takes no sockets: its path is too long for them, or its file system or the machine has none.
 
     Parameters
     ----------
@@ -130,8 +129,20 @@ def line(folder: Path) -> dict[str, str]:
     'tcp'
     """
     file = folder / "kernel.json"
-    short = len(os.fsencode(f"{file.with_suffix('')}-ipc-99")) <= LONGEST_SOCKET
-    return {"connection_file": str(file), "transport": "ipc" if os.name == "posix" and short else "tcp"}
+    return {"connection_file": str(file), "transport": "ipc" if _takes_sockets(folder) else "tcp"}
+
+
+def _takes_sockets(folder: Path) -> bool:
+    if not hasattr(socket, "AF_UNIX"):
+        return False
+    tried = folder / "kernel-ipc-00"  # as long a name as any that will be used
+    try:
+        with socket.socket(socket.AF_UNIX) as one:
+            one.bind(os.fsencode(tried))
+        tried.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def _forked(cmd: list[str], env: dict[str, str], cwd: str | None) -> forks.Forked | None:

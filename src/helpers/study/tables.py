@@ -383,8 +383,9 @@ def records(frame: pd.DataFrame) -> list[Any]:
     """
     plain: dict[str, list[Any]] = {}
     for name in frame.columns:
-        values = frame[name].astype(object).tolist()
+        values, missing = frame[name].astype(object).tolist(), frame[name].isna().tolist()
         numeric = pd.api.types.is_numeric_dtype(frame[name].dtype) and not pd.api.types.is_bool_dtype(frame[name].dtype)
-        plain[name] = [(float("nan") if numeric else None) if pd.isna(v) else v for v in values]
+        nothing = float("nan") if numeric else None
+        plain[name] = [nothing if lacks else v for v, lacks in zip(values, missing, strict=True)]
     Record = namedtuple("Record", list(frame.columns), rename=True)  # type: ignore[misc]
     return [Record(*values) for values in zip(*plain.values(), strict=True)]

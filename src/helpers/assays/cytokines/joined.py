@@ -105,7 +105,7 @@ def _by_layout(wells: pd.DataFrame, layout: pd.DataFrame, where: dict[str, str])
                 found=", ".join(unplaced),
             )
         )
-    measured = {p for w in wells["well"] for p in position(w).split(",")}
+    measured = {p for w in dict.fromkeys(wells["well"]) for p in position(w).split(",")}
     absent = [w for w, r in known.items() if w not in measured and r["role"] != "empty"]
     if absent:
         problems.append(

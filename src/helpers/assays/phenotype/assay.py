@@ -193,7 +193,8 @@ def population_table(tube: Tube, one: Measured, recipe: Recipe, source: str) -> 
     versions = {row.population: row.version for row in recipe.rows}
     own = [versions.get(path.rpartition("/")[2], "") for path in one.populations["population"]]
     gates = {"gate_set": recipe.gate_set, "gate_version": own, "gates_from": source}
-    return one.populations.assign(**audits.facts(tube), **gates, source="exact")
+    own_columns = one.populations.to_dict("series")
+    return pd.DataFrame({**own_columns, **audits.facts(tube), **gates, "source": "exact"}, one.populations.index)
 
 
 def _marked(
