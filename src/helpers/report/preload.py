@@ -30,7 +30,7 @@ PRELOADED = (
     "sqlite3",
     "pandas",
     "matplotlib.pyplot",
-    "seaborn",
+    "scipy.stats",
     "tableone",
     "joblib",
     "helpers.analysis",
