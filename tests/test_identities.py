@@ -324,6 +324,9 @@ def test_what_is_too_large_to_be_looked_at_is_said_for_every_file(
     workbook(small_study, author)
     assert {p.code for p in check_study(small_study)} & {"texts-not-read"} == set()
     monkeypatch.setattr("helpers.readers.sheets.MOST_TEXT", 100)
+    monkeypatch.setenv(
+        "APAP_CACHE", str(small_study.parent / "of other code")
+    )  # a limit is code, by which a cache is told
     said = [p for p in check_study(small_study) if p.code == "texts-not-read"]
     assert [p.severity for p in said] == ["warning"] and said[0].file.endswith(".xlsx")
     assert "properties" in said[0].found and NAME not in str(said[0])
