@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -103,6 +104,20 @@ def marked(mark: Path) -> set[int]:
             dead = b") Z" in (folder / "stat").read_bytes()
             if not dead and f"APAP_TEST_MARK={mark}".encode() in (folder / "environ").read_bytes():
                 found.add(int(folder.name))
+    return found
+
+
+def left(mark: Path) -> dict[int, str]:
+    """Marked processes that have not ended after 20 seconds, with what they are and where they wait."""
+    until = time.monotonic() + 20
+    while marked(mark) and time.monotonic() < until:
+        time.sleep(0.2)
+    found = {}
+    for pid in marked(mark):
+        with contextlib.suppress(OSError):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            waits = [(t / "wchan").read_text() for t in Path(f"/proc/{pid}/task").iterdir()]
+            found[pid] = f"{command} {Path(f'/proc/{pid}/status').read_text()} {waits}"
     return found
 
 
@@ -307,7 +322,35 @@ def test_nothing_is_left_of_a_killed_client(either: bool, end: signal.Signals, t
     assert len(there) >= least
     client.send_signal(end)
     client.wait(timeout=30)
-    until = time.monotonic() + 20
-    while marked(tmp_path) and time.monotonic() < until:
-        time.sleep(0.2)
-    assert marked(tmp_path) == set()
+    assert left(tmp_path) == {}
+
+
+STUCK = """
+import sys
+from traitlets.config import Config
+from test_kernels import run
+from helpers.core import forks
+forks.FORKS = False
+ports = {"iopub_port": int(sys.argv[1]), "cache_ports": False}
+run("1", config=Config({"ForkedKernelManager": ports}))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_a_kernel_that_hangs_while_it_starts_ends_with_its_client(tmp_path: Path) -> None:
+    """Seen once: another program had taken its port, and ipykernel neither starts then nor ends."""
+    said = tmp_path / "said"
+    with socket.create_server(("127.0.0.1", 0)) as taken, said.open("wb") as stderr:
+        client = subprocess.Popen(
+            [sys.executable, "-c", STUCK, str(taken.getsockname()[1])],
+            env={**os.environ, "APAP_TEST_MARK": str(tmp_path), "PYTHONPATH": str(Path(__file__).parent)},
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+        )
+        until = time.monotonic() + 90
+        while b"Address already in use" not in said.read_bytes() and time.monotonic() < until:
+            time.sleep(0.2)
+        assert len(marked(tmp_path)) == 2, said.read_text()
+        client.kill()
+        client.wait(timeout=30)
+        assert left(tmp_path) == {}

@@ -40,7 +40,7 @@ class ForkedProvisioner(LocalProvisioner):
         kwargs["env"] = {**kwargs.get("env", os.environ), **forks.FINAL_ENVIRONMENT}
         forked = await asyncio.to_thread(_forked, cmd, kwargs["env"], kwargs.get("cwd"))
         if forked is None:
-            await super().launch_kernel(cmd, **kwargs)
+            await super().launch_kernel(_bound(cmd), **kwargs)
         else:
             self.process, self.pid, self.pgid = forked, forked.pid, forked.pid
             self.cwd = kwargs.get("cwd")
@@ -145,12 +145,27 @@ def _takes_sockets(folder: Path) -> bool:
     return True
 
 
+def _arguments(cmd: list[str]) -> list[str] | None:
+    """What the ordinary kernel of this Python is called with; None for any other kernel."""
+    if cmd[0] != sys.executable or "ipykernel_launcher" not in cmd:
+        return None
+    return cmd[cmd.index("ipykernel_launcher") + 1 :]
+
+
+def _bound(cmd: list[str]) -> list[str]:
+    """The command of the same kernel, one that ends with its client even while it starts."""
+    argv = _arguments(cmd)
+    if argv is None or os.name != "posix":  # elsewhere no process gets another parent, and ipykernel waits for its end
+        return cmd
+    return [sys.executable, "-P", "-m", "helpers.report.plain", *argv]
+
+
 def _forked(cmd: list[str], env: dict[str, str], cwd: str | None) -> forks.Forked | None:
     """A forked kernel; None where only a plain one can be had."""
     begin()
-    if cmd[0] != sys.executable or "ipykernel_launcher" not in cmd:
+    argv = _arguments(cmd)
+    if argv is None:
         return None
-    argv = cmd[cmd.index("ipykernel_launcher") + 1 :]
     return forks.fork("helpers.report.kernels:become_kernel", env, cwd or os.getcwd(), argv=argv)
 
 
