@@ -2,7 +2,7 @@
 
 Run with ``.venv/bin/python benchmarks/flow.py FILE.fcs…``: files of one panel with a spillover matrix, such as
 Activation_*.fcs of CytoExploreRData; their events are joined, and repeated where they are fewer, in a temporary file.
-Both sides give the same numbers, which is checked: events in five rectangular gates on logicle edges, and the
+Both sides give the same numbers, which is checked: events in up to five rectangular gates on logicle edges, and the
 compensated median of every channel in each gate. FlowKit is taken twice: by its gating strategy, as its manual
 does it, and at its leanest (sample compensated and transformed, edges compared by hand). Peak memory is taken by
 a process of its own for each.
@@ -42,7 +42,7 @@ from helpers.readers.gate import OWN_MATRIX, Dimension, GateSet, Logicle, Popula
 EVENTS, TIMES = 300_000, 9
 STUDY_EVENTS, CORES, MOST_MB = 50_000, 2, 1_500
 LOW, HIGH = (0.1, 0.15), (0.8, 0.9)
-GATES = 5
+MOST_GATES = 5
 Result = tuple[list[int], list[list[float]]]
 
 
@@ -51,7 +51,8 @@ def pooled(files: list[Path]) -> tuple[np.ndarray, list[str], dict[str, str]]:
     parts = [flowio.FlowData(str(f)) for f in files]
     width = parts[0].channel_count
     events = np.concatenate([np.reshape(np.array(p.events, dtype=np.float32), (-1, width)) for p in parts])
-    return events, parts[0].pnn_labels, {k: parts[0].text[k] for k in ("spill", "timestep")}
+    said = parts[0].text
+    return events, parts[0].pnn_labels, {"spill": said.get("spill") or said["spillover"], "timestep": said["timestep"]}
 
 
 def joined(files: list[Path], target: Path) -> None:
@@ -63,10 +64,10 @@ def joined(files: list[Path], target: Path) -> None:
 
 
 def pairs(file: Path) -> list[tuple[str, str]]:
-    """Channels of the five gates: neighbours in the spillover matrix."""
+    """Channels of the gates: neighbours in the spillover matrix, each in one gate."""
     spillover = read_fcs_header(file, file.name).spillover
     assert spillover is not None
-    return [(spillover.channels[2 * i], spillover.channels[2 * i + 1]) for i in range(GATES)]
+    return list(zip(spillover.channels[::2], spillover.channels[1::2], strict=False))[:MOST_GATES]
 
 
 def ours(file: Path) -> Result:
@@ -96,7 +97,7 @@ def flowkit_strategy(file: Path) -> Result:
         ]
         strategy.add_gate(flowkit.gates.RectangleGate(f"gate {i}", dimensions), ("root",))
     results = strategy.gate_sample(sample)
-    masks = [results.get_gate_membership(f"gate {i}") for i in range(GATES)]
+    masks = [results.get_gate_membership(f"gate {i}") for i in range(len(pairs(file)))]
     events = sample.get_events("comp")
     return [int(m.sum()) for m in masks], [np.median(events[m], axis=0).tolist() for m in masks]
 
@@ -197,7 +198,7 @@ def measured_study(folder: Path, count: int) -> None:
     found, problems = measure_all(folder, tasks)
     taken = time.perf_counter() - start
     assert len(found) == count, problems
-    assert all(len(one.populations) == GATES and one.n_events == STUDY_EVENTS for one in found.values())
+    assert all(len(one.populations) == len(gates) and one.n_events == STUDY_EVENTS for one in found.values())
     print(taken)
 
 

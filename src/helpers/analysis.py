@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -18,17 +17,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from helpers.core.cache import digest_of, remember
+from helpers.core.cache import digest_of, digest_of_rows, remember, row_hashes
 from helpers.core.files import CHANGED
 from helpers.core.problems import Problem, Refused, problems_table, sorted_problems
 from helpers.core.schemas import input_tables, output_tables
-from helpers.core.workers import apart
+from helpers.core.workers import apart, one_blas_thread
 from helpers.study.config import Config
 from helpers.study.folder import INSTRUMENT_FOLDERS
 from helpers.study.opening import Study, folder_inputs, inputs_digest, open_study, quarantined_by, read_study
 
 if TYPE_CHECKING:
     from helpers.assays.steps import Assayed
+    from helpers.stats.effects import Answer, Part
 
 
 INFERRED = (
@@ -196,13 +196,13 @@ def donor_parts(data: Analysis, only: str = "") -> Iterator[DonorPart]:
     tables = {f"in {n}": t for n, t in data.study_tables.items()} | {f"out {n}": t for n, t in data.measured.items()}
     at = places(tables, known)
     # of each row once, and not once for each donor
-    hashes = {name: _row_hashes(table) for name, table in tables.items()}
+    hashes = {name: row_hashes(table) for name, table in tables.items()}
     controls = control_readouts(data)
-    of_controls = _row_hashes(controls)
+    of_controls = row_hashes(controls)
     problems = _problems_by_donor(data.problems, known)
     for donor in map(str, data.measured["donors_derived"]["donor_id"]):
         if donor in at and only in ("", donor):
-            cohort = _digest_of_rows("controls", controls, of_controls[(controls["donor_id"] != donor).to_numpy()])
+            cohort = digest_of_rows("controls", controls, of_controls[(controls["donor_id"] != donor).to_numpy()])
             yield _donor_part(data, donor, tables, hashes, at[donor], (controls, cohort), problems.get(donor, ()))
 
 
@@ -254,7 +254,7 @@ def _donor_part(
     }
     study = replace(data.study, tables=data.study_tables | inputs, problems=problems, inputs=files)
     seen = {n: hashes[n][at[n]] if n in at else hashes[n] for n in tables if n in at or n.startswith("in ")}
-    content = digest_of(_digest_of_rows(n, tables[n], rows) for n, rows in sorted(seen.items()))
+    content = digest_of(digest_of_rows(n, tables[n], rows) for n, rows in sorted(seen.items()))
     whole = digest_of([donor, cohort, content, repr(problems), repr(sorted(files.items()))])
     return DonorPart(donor, Analysis(study, outputs), without_donor(controls, donor), whole, cohort)
 
@@ -262,14 +262,6 @@ def _donor_part(
 def _of_gates(file: str) -> bool:
     """Whether a file lies among FCS files and is none: a gate file may hold for any of them."""
     return file.startswith("phenotype/fcs/") and not file.casefold().endswith((".fcs", ".lmd"))
-
-
-def _row_hashes(table: pd.DataFrame) -> np.ndarray:
-    return np.asarray(pd.util.hash_pandas_object(table, index=False))
-
-
-def _digest_of_rows(name: str, table: pd.DataFrame, hashes: np.ndarray) -> str:
-    return digest_of([name, repr([*table]), hashes.tobytes()])
 
 
 def _problems_by_donor(
@@ -455,7 +447,7 @@ def _computed(digest: str, folder: str, when_new: Callable[[], None] = lambda: N
     from helpers.cohort.flow import without_withdrawn
 
     study = replace(_opened(digest, folder), folder=Path(folder))  # remembered where it was first opened
-    with _one_blas_thread():
+    with one_blas_thread():
         assays = _assays(study)
         said = [p for one in assays for p in one.problems]
         study = replace(study, quarantined=study.quarantined | quarantined_by(said))
@@ -471,23 +463,11 @@ def _computed(digest: str, folder: str, when_new: Callable[[], None] = lambda: N
 
 @remember("analysis", ignore=("folder",))
 def _inferred(digest: str, folder: str) -> dict[str, pd.DataFrame]:
-    return apart(_infer, digest, folder)  # what it takes in passing is several times what comes out
-
-
-def _infer(digest: str, folder: str) -> dict[str, pd.DataFrame]:
     from helpers.cohort.flow import without_withdrawn
 
     data = _computed(digest, folder)
-    with _one_blas_thread():
+    with one_blas_thread():
         return without_withdrawn(_statistics(data.study, data.measured), data.study.tables)
-
-
-def _one_blas_thread() -> AbstractContextManager[object]:
-    """Last bits of sums depend on the number of BLAS threads, and tables must not."""
-    from threadpoolctl import threadpool_limits
-
-    limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
-    return limits
 
 
 def _inputs(study: Study) -> pd.DataFrame:
@@ -564,7 +544,7 @@ def _statistics(study: Study, tables: dict[str, pd.DataFrame]) -> dict[str, pd.D
     from helpers.stats.summary_table import readout_summaries
 
     plan = Plan.from_config(study.config)
-    found = effects(tables["readouts"], tables["cell_controls"], tables["donors_derived"], plan)
+    found = effects(tables["readouts"], tables["cell_controls"], tables["donors_derived"], plan, _of_readouts)
     targets = {g.code: g.target_n for g in study.config.groups if g.target_n}
     return {
         "readout_summaries": readout_summaries(tables["readouts"]),
@@ -577,6 +557,21 @@ def _statistics(study: Study, tables: dict[str, pd.DataFrame]) -> dict[str, pd.D
         "concordance": found.concordance,
         "confounding": found.confounding,
     }
+
+
+def _of_readouts(parts: Sequence[Part]) -> list[list[Answer]]:
+    return apart(_of_readout, parts)  # what they take in passing is several times what comes out
+
+
+def _of_readout(part: Part) -> list[Answer]:
+    return _kept_answers(part.digest, part)
+
+
+@remember("analysis", ignore=("part",))
+def _kept_answers(digest: str, part: Part) -> list[Answer]:
+    from helpers.stats.effects import answered
+
+    return answered(part)
 
 
 def analysed_donors(study: Study) -> set[str]:

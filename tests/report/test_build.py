@@ -178,7 +178,7 @@ def test_a_second_report_computes_and_writes_nothing_again(
         raise AssertionError("computed again")
 
     for room, work in (
-        (analysis, "_infer"),
+        (analysis, "_statistics"),
         (analysis, "_cohort"),
         (notebooks, "_execute"),
         (build, "workbook_bytes"),

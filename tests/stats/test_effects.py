@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from scipy import stats
 from helpers.core.numbers import show
 from helpers.core.schemas import output_tables
 from helpers.stats.additive import widest_t
-from helpers.stats.effects import Effects, effects
+from helpers.stats.effects import Answer, Effects, Part, answered, effects
 from helpers.stats.paired import paired_t
 from helpers.stats.plan import Contrast, Family, Plan, Readout
 from helpers.stats.sentences import primary_changes
@@ -51,6 +51,43 @@ def test_every_contrast_of_every_readout_is_a_row(make: Make, run: Callable[...,
     assert not found.duplicated(KEYS).any()
     assert set(found["contrast_id"]) == {c.contrast_id for c in plan.contrasts}
     assert (found["status"] == "ok").all()
+
+
+def asked(readouts: pd.DataFrame, wells: pd.DataFrame, donors: pd.DataFrame, plan: Plan) -> dict[str, str]:
+    """Digest of each readout's part."""
+    parts: list[Part] = []
+
+    def ask(these: Sequence[Part]) -> list[list[Answer]]:
+        parts.extend(these)
+        return [answered(part) for part in these]
+
+    effects(readouts, wells, donors, plan, ask)
+    return {part.name: part.digest for part in parts}
+
+
+def test_a_readout_is_compared_again_where_something_of_its_own_changed(
+    make: Make, controls: Make, donors: Callable[[pd.DataFrame], pd.DataFrame], plan: Plan
+) -> None:
+    names = {"IL-6", "TNF", "CCL18"}
+    readouts = make(n_apap=6, n_control=6).query("readout != 'TNF' or donor_id != 'P06'").reset_index(drop=True)
+    wells, people = controls(readouts), donors(readouts)
+    first = asked(readouts, wells, people, plan)
+    assert set(first) == names and len(set(first.values())) == 3
+
+    def changed(**other: object) -> set[str]:
+        now = asked(**({"readouts": readouts, "wells": wells, "donors": people, "plan": plan} | other))  # type: ignore[arg-type]
+        return {n for n in names if now[n] != first[n]}
+
+    of_il6 = readouts["readout"] == "IL-6"
+    assert changed() == set()
+    assert changed(readouts=readouts.assign(value=readouts["value"].where(~of_il6, readouts["value"] * 2))) == {"IL-6"}
+    assert changed(wells=wells.assign(value=wells["value"].where(wells["readout"] != "TNF", 1.0))) == {"TNF"}
+    assert changed(donors=people.assign(pao2_mmhg=50.0)) == set(), "no comparison of one readout asks for it"
+    ineligible = people["eligible_all_of"].mask(people["donor_id"] == "P06", "ineligible")
+    assert changed(donors=people.assign(eligible_all_of=ineligible)) == {"IL-6", "CCL18"}, "it has no value of TNF"
+    known = Readout("TNF", "cytokines", direction="down", smallest_relevant_change=0.5)
+    assert changed(plan=replace(plan, readouts={("cytokines", "TNF"): known})) == {"TNF"}
+    assert changed(plan=replace(plan, alpha=0.01)) == names
 
 
 def test_primary_estimates_are_the_textbook_tests(make: Make, run: Callable[..., Effects]) -> None:

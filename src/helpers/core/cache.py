@@ -23,9 +23,13 @@ import warnings
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from helpers.core.files import PROJECT
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,6 +76,25 @@ def digest_of(parts: Iterable[str | bytes]) -> str:
         whole.update(len(data).to_bytes(8, "big"))
         whole.update(data)
     return whole.hexdigest()
+
+
+def row_hashes(table: pd.DataFrame) -> np.ndarray:
+    """A number for each row of a table by its content, in the rows' order.
+
+    Parameters
+    ----------
+    table
+        Its index does not count.
+    """
+    import pandas as pd
+
+    hashes: np.ndarray = pd.util.hash_pandas_object(table, index=False).to_numpy()
+    return hashes
+
+
+def digest_of_rows(name: str, table: pd.DataFrame, hashes: np.ndarray) -> str:
+    """SHA-256 over rows of a table by their numbers from `row_hashes`, its name and its columns' names."""
+    return digest_of([name, repr([*table]), hashes.tobytes()])
 
 
 @functools.cache

@@ -12,11 +12,11 @@ import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from helpers.core import forks
 from helpers.core.files import scratch
@@ -108,41 +108,32 @@ def each(work: Callable[[T], R], parts: Sequence[T], processes: int) -> list[R]:
     return list(Parallel(n_jobs=processes)(delayed(work)(part) for part in parts))
 
 
-def apart(work: Callable[..., R], *args: Any) -> R:
-    """The answer of a function from a forked child, whose memory goes with it; from here where there is no fork server.
+def apart(work: Callable[[T], R], parts: Sequence[T]) -> list[R]:
+    """The answers to all parts as `each` gives them, from forked children where there is a fork server.
+
+    This process waits meanwhile, and what the work takes of memory goes with the children.
 
     Parameters
     ----------
-    work
-        A function of a module.
-    args
-        What it is given.
+    work, parts
+        As in `each`.
 
     Examples
     --------
-    >>> apart(max, 2, 3)
-    3
+    >>> apart(abs, [-2, 3])
+    [2, 3]
     """
-    if not forks.standing():
-        return work(*args)
+    if _cluster.get() is not None or not forks.standing():
+        return each(work, parts, 1)
     with scratch() as folder:
-        (folder / "asked").write_bytes(pickle.dumps((partial(_spread, work), [args])))
-        if (child := _child(folder, to := folder / "answer")) is None:
-            return work(*args)
+        children = _Children(folder, work, parts)
         try:
-            answers: dict[int, R] = pickle.loads(to.read_bytes()) if child.wait() == 0 else {}
+            for _ in range(min(processors(), len(parts))):
+                children.start()
+            answers = children.answers()
         finally:
-            child.kill()
-    return answers[0] if answers else work(*args)
-
-
-def _spread(work: Callable[..., R], args: tuple[Any, ...]) -> R:
-    return work(*args)
-
-
-def _child(folder: Path, to: Path) -> forks.Forked | None:
-    """A child that answers what is asked in a folder."""
-    return forks.fork(ANSWER, dict(os.environ), os.getcwd(), folder=str(folder), to=str(to))
+            children.kill()
+    return [answers[i] if i in answers else work(part) for i, part in enumerate(parts)]
 
 
 def processes_for(files: Iterable[Path]) -> int:
@@ -157,41 +148,66 @@ def processors() -> int:
     return min(int(cpu_count()), MOST)
 
 
+class _Children(Generic[T, R]):
+    """Forked children that do parts, each the last one that nobody has begun with."""
+
+    def __init__(self, folder: Path, work: Callable[[T], R], parts: Sequence[T]) -> None:
+        (folder / "asked").write_bytes(pickle.dumps((work, list(parts))))
+        self._folder = folder
+        self._answers: dict[Path, forks.Forked] = {}
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def start(self) -> None:
+        """Start one more, where one can be forked."""
+        to = self._folder / f"answer {len(self)}"
+        child = forks.fork(ANSWER, dict(os.environ), os.getcwd(), folder=str(self._folder), to=str(to))
+        if child is not None:
+            self._answers[to] = child
+
+    def answers(self) -> dict[int, R]:
+        """What they have answered, by the part's place, when all have ended; not what was lost or broke in them."""
+        found: dict[int, R] = {}
+        for to, child in self._answers.items():
+            found |= pickle.loads(to.read_bytes()) if child.wait() == 0 else {}
+        return found
+
+    def kill(self) -> None:
+        """End those that still are there."""
+        for child in self._answers.values():
+            child.kill()
+
+
 def _beside(work: Callable[[T], R], parts: Sequence[T]) -> list[R]:
     """Forked children do parts from the last one on, and this process from the first one on, until they meet.
 
     What a child does not answer, and what breaks in it, is done here: so it breaks here too.
     """
     answers: dict[int, R] = {}
-    children: dict[Path, forks.Forked] = {}
-    most = processors() - 1
     with scratch() as folder:
-        (folder / "asked").write_bytes(pickle.dumps((work, list(parts))))
+        children = _Children(folder, work, parts)
         try:
             for i, part in enumerate(parts):
-                to = folder / f"answer {len(children)}"
-                if len(children) < most and forks.ready() and (child := _child(folder, to)) is not None:
-                    children[to] = child
+                if len(children) < processors() - 1 and forks.ready():
+                    children.start()
                 if not _claimed(folder, i):
                     break
                 answers[i] = work(part)
-            for to, child in children.items():
-                answers |= pickle.loads(to.read_bytes()) if child.wait() == 0 else {}
+            answers |= children.answers()
         finally:
-            for child in children.values():
-                child.kill()
+            children.kill()
     return [answers[i] if i in answers else work(part) for i, part in enumerate(parts)]
 
 
 def answer(folder: str, to: str) -> None:
-    """What a child of `_beside` does."""
+    """What such a child does."""
     work, parts = pickle.loads((Path(folder) / "asked").read_bytes())
     answers = {}
     with suppress(Exception):
         for i in reversed(range(len(parts))):
-            if not _claimed(Path(folder), i):
-                break
-            answers[i] = work(parts[i])
+            if _claimed(Path(folder), i):
+                answers[i] = work(parts[i])
     Path(to).write_bytes(pickle.dumps(answers))
     os._exit(0)  # taking down all that the server has imported would take longer than most answers
 
@@ -216,7 +232,16 @@ def starter() -> Callable[..., Future[Any]] | None:
 def _held(unfit: Unfit, work: Callable[..., R], *args: Any) -> R:
     if why := unfit():
         raise _failed(f"a worker of the cluster (process {os.getpid()}) cannot take part: it {why}")
-    return work(*args)
+    with one_blas_thread():
+        return work(*args)
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Last bits of sums depend on the number of BLAS threads, and tables must not; forked children have one."""
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
+    return limits
 
 
 def _wait_for_workers(client: Any) -> None:

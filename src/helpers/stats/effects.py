@@ -6,7 +6,7 @@ Refusals are rows: a comparison that cannot be made stands in the table with its
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from helpers.core.cache import digest_of, digest_of_rows, row_hashes
 from helpers.core.schemas import output_tables
 from helpers.stats import change, compare, concordance, confounding, multiplicity
 from helpers.stats.adjusted import adjusted_gap
@@ -34,6 +35,8 @@ NO_SHARED_CHANGE = (
 )
 UNJUDGED = ("gap_closed", "trend")
 """A smallest relevant change is one of the readout; a share is none, and a slope is one a doubling."""
+OF_DONORS = ("donor_id", "role", "eligible_all_of", "smoking_status")
+"""What of a donor a comparison of one readout depends on."""
 FEWEST_MARKED = 0.1
 """Share of a comparison's values below which a flag is left to the table of readouts."""
 OTHER_SCALE = {"log2": "identity", "logit": "identity", "identity": ""}
@@ -126,10 +129,78 @@ class _Slice:
         return min(Counter(groups.values()).values()), float((self.raw["censoring"] != "none").mean())
 
 
-_Made = tuple[_Slice, Comparison | None, dict[str, Any]]
+@dataclass(frozen=True)
+class Part:
+    """One readout and all on which its comparisons depend.
+
+    Parameters
+    ----------
+    assay, name
+        Of the readout.
+    readouts, cell_controls
+        Its rows of these tables.
+    donors
+        Group, eligibility and smoking of its donors.
+    plan
+        The plan of analysis; of single readouts it knows this one.
+    measured
+        What was measured at all, as assay and condition.
+    """
+
+    assay: str
+    name: str
+    readouts: pd.DataFrame
+    cell_controls: pd.DataFrame
+    donors: pd.DataFrame
+    plan: Plan
+    measured: frozenset[tuple[str, str]]
+
+    @property
+    def digest(self) -> str:
+        """Of all of it: parts with the same one have the same answers."""
+        tables = {"readouts": self.readouts, "cell_controls": self.cell_controls, "donors": self.donors}
+        rows = [digest_of_rows(name, table, row_hashes(table)) for name, table in tables.items()]
+        return digest_of([self.assay, self.name, repr(self.plan), repr(sorted(self.measured)), *rows])
 
 
-def effects(readouts: pd.DataFrame, cell_controls: pd.DataFrame, donors: pd.DataFrame, plan: Plan) -> Effects:
+@dataclass(frozen=True)
+class Answer:
+    """One comparison of one readout, as far as no other readout is needed for it.
+
+    Parameters
+    ----------
+    contrast
+        Which one of the plan's.
+    row
+        Its row of ``effects``, without what the family adds.
+    values
+        What max-T needs; see `Comparison`.
+    lines, missing_pairs, responders
+        Its rows of these tables.
+    changes
+        Its rows of ``donor_changes``, without the spread of donors.
+    """
+
+    contrast: Contrast
+    row: dict[str, Any]
+    values: tuple[pd.Series, ...]
+    lines: list[dict[str, Any]]
+    missing_pairs: list[dict[str, Any]]
+    responders: list[dict[str, Any]]
+    changes: pd.DataFrame | None
+
+
+def _one_by_one(parts: Sequence[Part]) -> list[list[Answer]]:
+    return [answered(part) for part in parts]
+
+
+def effects(
+    readouts: pd.DataFrame,
+    cell_controls: pd.DataFrame,
+    donors: pd.DataFrame,
+    plan: Plan,
+    ask: Callable[[Sequence[Part]], Iterable[list[Answer]]] = _one_by_one,
+) -> Effects:
     """Compute every contrast of the plan for every readout.
 
     Parameters
@@ -142,35 +213,33 @@ def effects(readouts: pd.DataFrame, cell_controls: pd.DataFrame, donors: pd.Data
         The output table ``donors_derived``; ``eligible_all_of`` serves the eligible-only sensitivity rows.
     plan
         The plan of analysis.
+    ask
+        What gives the answers to all parts, in their order: `answered` one by one, or whoever remembers or shares it.
 
     Returns
     -------
     The tables, rows in the order of the plan and of the readouts' names, whatever the order of the rows
     that went in.
     """
-    made: list[_Made] = []
-    lines: list[dict[str, Any]] = []
-    out = _not_eligible(donors)
-    for one in _slices(plain(readouts), plain(cell_controls), plan):
-        result, row, beside = _row(one, plan)
-        made.append((one, result, row))
-        own = (
-            [_line(one, found) for found in beside] if result is None else _sensitivity(one, result, out, donors, plan)
-        )
-        if one.parted:
-            own = [_without_p(line, one.contrast) for line in own]
-        lines += own
-    table = pd.DataFrame([row for _, _, row in made], columns=output_tables()["effects"].columns)
+    place = {contrast: i for i, contrast in enumerate(plan.contrasts)}
+    answers = [one for part in ask(_parts(plain(readouts), plain(cell_controls), donors, plan)) for one in part]
+    made = sorted(answers, key=lambda one: place[one.contrast])
+    table = pd.DataFrame([one.row for one in made], columns=output_tables()["effects"].columns)
     _adjust(table, made)
     return Effects(
         _typed(table, "effects"),
-        _typed(pd.DataFrame(lines, columns=output_tables()["effects_sensitivity"].columns), "effects_sensitivity"),
-        _typed(_missing_pairs(one for one, _, _ in made), "missing_pairs"),
-        _typed(_donor_changes(one for one, _, _ in made), "donor_changes"),
-        _typed(_responders(made, plan), "responders"),
+        _rows((one.lines for one in made), "effects_sensitivity"),
+        _rows((one.missing_pairs for one in made), "missing_pairs"),
+        _typed(_donor_changes(made), "donor_changes"),
+        _rows((one.responders for one in made), "responders"),
         _typed(_concordance(made, donors, plan), "concordance"),
         _typed(_confounding(readouts, donors, plan), "confounding"),
     )
+
+
+def _rows(parts: Iterable[list[dict[str, Any]]], name: str) -> pd.DataFrame:
+    rows = [row for part in parts for row in part]
+    return _typed(pd.DataFrame(rows, columns=output_tables()[name].columns), name)
 
 
 def _typed(table: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -181,53 +250,88 @@ def _typed(table: pd.DataFrame, name: str) -> pd.DataFrame:
 # ---- slices
 
 
-def _slices(readouts: pd.DataFrame, cell_controls: pd.DataFrame, plan: Plan) -> Iterator[_Slice]:
-    """Readouts by contrast, assay, name and time; a contrast sees only the conditions and groups it names.
+def _parts(readouts: pd.DataFrame, cell_controls: pd.DataFrame, donors: pd.DataFrame, plan: Plan) -> list[Part]:
+    """One for each readout, by assay and name; one that study.yaml names and nobody measured has no rows."""
+    keys = ["assay", "readout"]
+    by_name = {key: part for key, part in readouts.groupby(keys, sort=False)}
+    alone = {key: part for key, part in cell_controls.groupby(keys, sort=False)}
+    measured = frozenset(zip(readouts["assay"], readouts["condition"], strict=True))
+    donors = donors[[c for c in OF_DONORS if c in donors]]
+    parts = []
+    for key in sorted(by_name.keys() | plan.readouts.keys()):
+        (assay, name), rows = key, by_name.get(key, readouts.iloc[:0])
+        own = replace(plan, readouts={key: plan.readouts[key]} if key in plan.readouts else {})
+        whose = donors[donors["donor_id"].isin(rows["donor_id"])]
+        parts.append(Part(assay, name, rows, alone.get(key, cell_controls.iloc[:0]), whose, own, measured))
+    return parts
+
+
+def answered(part: Part) -> list[Answer]:
+    """Every comparison of one readout, in the order of the plan and of time.
+
+    Parameters
+    ----------
+    part
+        The readout.
+    """
+    out = _not_eligible(part.donors)
+    return [_answer(one, out, part.donors, part.plan) for one in _slices(part)]
+
+
+def _answer(one: _Slice, not_eligible: frozenset[str], donors: pd.DataFrame, plan: Plan) -> Answer:
+    result, row, beside = _row(one, plan)
+    if result is None:
+        lines = [_line(one, found) for found in beside]
+    else:
+        lines = _sensitivity(one, result, not_eligible, donors, plan)
+    if one.parted:
+        lines = [_without_p(line, one.contrast) for line in lines]
+    values = () if result is None else result.values
+    missing, responders = _missing_pairs(one), _responders(one, values, plan)
+    return Answer(one.contrast, row, values, lines, missing, responders, _changes(one))
+
+
+def _slices(part: Part) -> Iterator[_Slice]:
+    """A readout by contrast and time; a contrast sees only the conditions and groups it names.
 
     A readout without any row for a contrast gives an empty slice, so that what was planned never vanishes, not even
     a readout that study.yaml names and nobody measured; for the default contrasts only where its assay has measured
     what they treat at all.
     """
-    by_name = {key: part for key, part in readouts.groupby(["assay", "readout"], sort=True)}
-    by_name |= {key: readouts.iloc[:0] for key in plan.readouts if key not in by_name}
-    by_name = dict(sorted(by_name.items()))
-    alone = {key: part for key, part in cell_controls.groupby(["assay", "readout"], sort=False)}
-    made: dict[tuple[str, ...], list[tuple[float, float, _Readings]]] = {}
-    measured = set(zip(readouts["assay"], readouts["condition"], strict=True))
+    plan, assay, name, nobody = part.plan, part.assay, part.name, part.cell_controls.iloc[:0]
+    made: dict[tuple[str, str], list[tuple[float, float, _Readings]]] = {}
     for contrast in plan.contrasts:
         conditions = {contrast.treatment, contrast.reference, *dict(contrast.levels)} - {""}
         wanted = {contrast.group, contrast.control} - {""}
         visit = contrast.visit or plan.visit
-        for (assay, name), part in by_name.items():
-            found = False
-            if contrast.name == "beyond_additive" and assay != "cytokines":
-                continue  # amounts add for what cells secrete, for nothing else
-            if plan.compared_by_default and not _due(contrast, str(assay), measured):
+        found = False
+        if contrast.name == "beyond_additive" and assay != "cytokines":
+            continue  # amounts add for what cells secrete, for nothing else
+        if plan.compared_by_default and not _due(contrast, assay, part.measured):
+            continue
+        which = (visit, contrast.msc_lot_id)
+        if which not in made:
+            made[which] = list(_times(part.readouts, plan, assay, name, *which))
+        if contrast.over_time:
+            over = list(_over_times(contrast, made[which], nobody, assay, name, visit))
+            found = bool(over)
+            yield from over
+        for hours, minutes, readings in () if contrast.over_time else made[which]:
+            if contrast.timepoint_h not in (None, hours):
                 continue
-            which = (str(assay), str(name), visit, contrast.msc_lot_id)
-            if which not in made:
-                made[which] = list(_times(part, plan, *which))
-            if contrast.over_time:
-                over = list(_over_times(contrast, made[which], cell_controls.iloc[:0], *which[:3]))
-                found = bool(over)
-                yield from over
-            for hours, minutes, readings in () if contrast.over_time else made[which]:
-                if contrast.timepoint_h not in (None, hours):
-                    continue
-                raw = readings.of(conditions, wanted)
-                if raw.empty:
-                    continue
-                found = True
-                control = alone.get((assay, name), cell_controls.iloc[:0])
-                control = control[(control["condition"] == contrast.alone) & (control["timepoint_h"] == hours)]
-                key = _key(contrast, raw, str(assay), str(name), visit, hours, minutes)
-                yield _Slice(contrast, readings, raw, control, key)
-            if not found:
-                nothing = _scaled(part.iloc[:0], plan, str(assay), str(name))
-                first = _scaled(part.iloc[:1], plan, str(assay), str(name))
-                hours = NAN if contrast.timepoint_h is None else contrast.timepoint_h
-                key = _key(contrast, first, str(assay), str(name), visit, hours, NAN)
-                yield _Slice(contrast, _Readings(nothing, plan.several_lots), nothing, cell_controls.iloc[:0], key)
+            raw = readings.of(conditions, wanted)
+            if raw.empty:
+                continue
+            found = True
+            alone = part.cell_controls
+            alone = alone[(alone["condition"] == contrast.alone) & (alone["timepoint_h"] == hours)]
+            yield _Slice(contrast, readings, raw, alone, _key(contrast, raw, assay, name, visit, hours, minutes))
+        if not found:
+            nothing = _scaled(part.readouts.iloc[:0], plan, assay, name)
+            first = _scaled(part.readouts.iloc[:1], plan, assay, name)
+            hours = NAN if contrast.timepoint_h is None else contrast.timepoint_h
+            key = _key(contrast, first, assay, name, visit, hours, NAN)
+            yield _Slice(contrast, _Readings(nothing, plan.several_lots), nothing, nobody, key)
 
 
 def _over_times(
@@ -251,7 +355,7 @@ def _over_times(
             yield _Slice(contrast, times[0][1], rows, alone, key, tuple(times))
 
 
-def _due(contrast: Contrast, assay: str, measured: set[tuple[str, str]]) -> bool:
+def _due(contrast: Contrast, assay: str, measured: AbstractSet[tuple[str, str]]) -> bool:
     """Whether an assay has measured what a default contrast treats: its condition, or two of its levels.
 
     Of an assay that measured nothing at all, the effect of the treatment is due where the plan names a readout.
@@ -524,7 +628,7 @@ def relevance(found: Estimate, alpha: float, smallest: float) -> str:
 # ---- families
 
 
-def _adjust(table: pd.DataFrame, made: list[_Made]) -> None:
+def _adjust(table: pd.DataFrame, made: list[Answer]) -> None:
     """Fill family_size, p_adjusted and p_maxt, family by family."""
     for _, rows in table.groupby("family", sort=False):
         p = rows["p"].astype("float64").to_numpy()
@@ -532,9 +636,9 @@ def _adjust(table: pd.DataFrame, made: list[_Made]) -> None:
         table.loc[rows.index, "family_size"] = int(np.isfinite(p).sum())
         table.loc[rows.index, "p_adjusted"] = p if how is None else how(p)
         known = set(rows.index[np.isfinite(p)])
-        usable = [i for i in rows.index if (found := made[i][1]) is not None and found.values and i in known]
-        if usable and len({made[i][0].contrast.contrast_id for i in usable}) == 1:
-            table.loc[usable, "p_maxt"] = _max_t([made[i][1].values for i in usable])
+        usable = [i for i in rows.index if made[i].values and i in known]
+        if usable and len({made[i].contrast.contrast_id for i in usable}) == 1:
+            table.loc[usable, "p_maxt"] = _max_t([made[i].values for i in usable])
 
 
 def _max_t(values: list[tuple[pd.Series, ...]]) -> np.ndarray:
@@ -636,23 +740,21 @@ def _by_smoking(one: _Slice, donors: pd.DataFrame, plan: Plan) -> list[Estimate]
     return [replace(found, method=f"gap adjusted for having smoked, {found.method}")]
 
 
-def _missing_pairs(slices: Iterable[_Slice]) -> pd.DataFrame:
+def _missing_pairs(one: _Slice) -> list[dict[str, Any]]:
     """Donors with one arm of a paired comparison, and the value they have (bounds have none)."""
+    if one.contrast.name not in PAIRED:
+        return []
     kept = ("contrast_id", "contrast", "assay", "readout", "timepoint_h", "assay_minutes")
     lines: list[dict[str, Any]] = []
-    for one in slices:
-        if one.contrast.name not in PAIRED:
-            continue
-        names = (one.contrast.reference, one.contrast.treatment)
-        values = {c: _known_values(one, c) for c in names}
-        for missing, other in (names, names[::-1]):
-            if missing not in values:
-                continue  # nobody was measured in that arm: not a lost pair, a condition this assay did not have
-            alone = values[other].index.difference(values[missing].index)
-            for donor in alone:
-                found = {"donor_id": donor, "group": one.contrast.group, "missing": missing}
-                lines.append({k: one.key[k] for k in kept} | found | {"value": values[other][donor]})
-    return pd.DataFrame(lines, columns=output_tables()["missing_pairs"].columns)
+    names = (one.contrast.reference, one.contrast.treatment)
+    values = {c: _known_values(one, c) for c in names}
+    for missing, other in (names, names[::-1]):
+        if missing not in values:
+            continue  # nobody was measured in that arm: not a lost pair, a condition this assay did not have
+        for donor in values[other].index.difference(values[missing].index):
+            found = {"donor_id": donor, "group": one.contrast.group, "missing": missing}
+            lines.append({k: one.key[k] for k in kept} | found | {"value": values[other][donor]})
+    return lines
 
 
 def _known_values(one: _Slice, condition: str) -> pd.Series:
@@ -663,23 +765,26 @@ def _known_values(one: _Slice, condition: str) -> pd.Series:
         return pd.Series(np.nan, sorted(set(one.raw.loc[one.raw["condition"] == condition, "donor_id"])))
 
 
-def _donor_changes(slices: Iterable[_Slice]) -> pd.DataFrame:
-    """Each donor's change in every paired comparison whose arms may be compared, by the arms that it is made of."""
+def _changes(one: _Slice) -> pd.DataFrame | None:
+    """Each donor's change in a paired comparison, by the arms that it is made of; None where they are not compared."""
+    if one.contrast.name not in PAIRED or one.raw.empty:
+        return None
+    try:
+        same_unit(one.raw)
+        arms = [one.readings.arms.of(c, one.contrast.group) for c in (one.contrast.reference, one.contrast.treatment)]
+        same_kit(*arms)
+    except NotEstimable:
+        return None
+    return change.donor_changes(*arms)
+
+
+def _donor_changes(made: list[Answer]) -> pd.DataFrame:
+    """The changes of all paired comparisons, beside each the spread of donors."""
     columns, parts, keys = output_tables()["donor_changes"].columns, [], []
-    for one in slices:
-        if one.contrast.name not in PAIRED or one.raw.empty:
-            continue
-        try:
-            same_unit(one.raw)
-            arms = [
-                one.readings.arms.of(c, one.contrast.group) for c in (one.contrast.reference, one.contrast.treatment)
-            ]
-            same_kit(*arms)
-        except NotEstimable:
-            continue
-        if len(found := change.donor_changes(*arms)):
-            parts.append(found)
-            keys.append({k: v for k, v in one.key.items() if k in columns and k not in found})
+    for one in made:
+        if one.changes is not None and len(one.changes):
+            parts.append(one.changes)
+            keys.append({k: v for k, v in one.row.items() if k in columns and k not in one.changes})
     if not parts:
         return pd.DataFrame(columns=columns)
     repeated = pd.DataFrame(keys).loc[np.repeat(np.arange(len(parts)), [len(p) for p in parts])]
@@ -689,40 +794,36 @@ def _donor_changes(slices: Iterable[_Slice]) -> pd.DataFrame:
     return table.assign(sd_donors=change.pooled_sd(table, comparison))
 
 
-def _responders(made: list[_Made], plan: Plan) -> pd.DataFrame:
-    """Responders of every paired comparison whose cultures are independent enough to know measurement error."""
-    parts = []
-    for one, result, _ in made:
-        if one.contrast.name not in PAIRED or result is None or len(result.values) != 1:
-            continue
-        rows = one.raw
-        keys = {k: one.key[k] for k in ("contrast_id", "contrast", "assay", "readout", "timepoint_h", "assay_minutes")}
-        try:
-            smallest = change.smallest_detectable_change(rows["sd_culture"], rows["n_cultures"])
-        except NotEstimable as refused:
-            parts.append(pd.DataFrame([{**keys, "note": str(refused)}]))
-            continue
-        found = change.responders(result.values[0], smallest, plan.level)
-        parts.append(found.assign(**keys, smallest_detectable_change=smallest, note=""))
-    return _columns(parts, output_tables()["responders"].columns)
+def _responders(one: _Slice, values: tuple[pd.Series, ...], plan: Plan) -> list[dict[str, Any]]:
+    """Responders of a paired comparison whose cultures are independent enough to know measurement error."""
+    if one.contrast.name not in PAIRED or len(values) != 1:
+        return []
+    keys = {k: one.key[k] for k in ("contrast_id", "contrast", "assay", "readout", "timepoint_h", "assay_minutes")}
+    try:
+        smallest = change.smallest_detectable_change(one.raw["sd_culture"], one.raw["n_cultures"])
+    except NotEstimable as refused:
+        return [{**keys, "note": str(refused)}]
+    found = change.responders(values[0], smallest, plan.level)
+    found = found.assign(**keys, smallest_detectable_change=smallest, note="")
+    return [dict(zip(found, row, strict=True)) for row in found.itertuples(index=False)]
 
 
 def _columns(parts: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
     return pd.DataFrame([row for part in parts for row in part.to_dict("records")], columns=columns)
 
 
-def _concordance(made: list[_Made], donors: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+def _concordance(made: list[Answer], donors: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """Rank correlations of the treatment's changes over all assays, group by group and time by time.
 
     Clinical covariates stand beside the changes; no two of them are correlated with each other.
     """
     by_contrast: dict[str, dict[str, pd.Series]] = {}
     directions: dict[str, str] = {}
-    for one, result, _ in made:
-        if one.contrast.name == "msc_effect" and result is not None and len(result.values) == 1:
-            name = _at(one.key)
-            by_contrast.setdefault(one.contrast.contrast_id, {})[name] = result.values[0]
-            directions[name] = plan.readout(one.key["assay"], one.key["readout"]).direction
+    for one in made:
+        if one.contrast.name == "msc_effect" and len(one.values) == 1:
+            name = _at(one.row)
+            by_contrast.setdefault(one.contrast.contrast_id, {})[name] = one.values[0]
+            directions[name] = plan.readout(one.row["assay"], one.row["readout"]).direction
     parts = []
     established = _established(made)
     for contrast_id, series in by_contrast.items():
@@ -738,19 +839,18 @@ def _concordance(made: list[_Made], donors: pd.DataFrame, plan: Plan) -> pd.Data
     return _columns(parts, output_tables()["concordance"].columns)
 
 
-def _at(key: dict[str, Any]) -> str:
+def _at(row: dict[str, Any]) -> str:
     """A readout with its time, as concordance names it."""
-    minutes = "" if pd.isna(key["assay_minutes"]) else f" {key['assay_minutes']:g} min"
-    return f"{key['assay']} {key['readout']} {key['timepoint_h']:g} h{minutes}"
+    minutes = "" if pd.isna(row["assay_minutes"]) else f" {row['assay_minutes']:g} min"
+    return f"{row['assay']} {row['readout']} {row['timepoint_h']:g} h{minutes}"
 
 
-def _established(made: list[_Made]) -> dict[str, str]:
+def _established(made: list[Answer]) -> dict[str, str]:
     """Direction toward the controls of each readout whose gap has an interval that leaves zero out."""
     found = {}
-    for one, result, row in made:
-        shown = one.contrast.name == "group_gap" and result is not None and row["status"] == "ok"
-        if shown and (row["ci_low"] > 0 or row["ci_high"] < 0):
-            found[_at(one.key)] = "down" if row["ci_low"] > 0 else "up"
+    for row in (one.row for one in made if one.contrast.name == "group_gap"):
+        if row["status"] == "ok" and (row["ci_low"] > 0 or row["ci_high"] < 0):
+            found[_at(row)] = "down" if row["ci_low"] > 0 else "up"
     return found
 
 
