@@ -29,12 +29,14 @@ from helpers.study.opening import Study, folder_inputs, inputs_digest, open_stud
 if TYPE_CHECKING:
     from helpers.assays.steps import Assayed
     from helpers.stats.effects import Answer, Part
+    from helpers.stats.plan import Plan
 
 
 INFERRED = (
     "readout_summaries",
     "effects",
     "effects_sensitivity",
+    "effects_recomputed",
     "missing_pairs",
     "donor_changes",
     "planning",
@@ -545,11 +547,13 @@ def _statistics(study: Study, tables: dict[str, pd.DataFrame]) -> dict[str, pd.D
 
     plan = Plan.from_config(study.config)
     found = effects(tables["readouts"], tables["cell_controls"], tables["donors_derived"], plan, _of_readouts)
+    (again,) = apart(_again, [(found.effects, tables["readouts"], plan)])  # what pingouin imports goes with the child
     targets = {g.code: g.target_n for g in study.config.groups if g.target_n}
     return {
         "readout_summaries": readout_summaries(tables["readouts"]),
         "effects": found.effects,
         "effects_sensitivity": found.sensitivity,
+        "effects_recomputed": again,
         "missing_pairs": found.missing_pairs,
         "donor_changes": found.donor_changes,
         "planning": planning(found.donor_changes, tables["readouts"], targets, plan.level),
@@ -565,6 +569,12 @@ def _of_readouts(parts: Sequence[Part]) -> list[list[Answer]]:
 
 def _of_readout(part: Part) -> list[Answer]:
     return _kept_answers(part.digest, part)
+
+
+def _again(asked: tuple[pd.DataFrame, pd.DataFrame, Plan]) -> pd.DataFrame:
+    from helpers.stats.recomputed import recomputed
+
+    return recomputed(*asked)
 
 
 @remember("analysis", ignore=("part",))

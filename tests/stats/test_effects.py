@@ -16,6 +16,7 @@ from helpers.stats.additive import widest_t
 from helpers.stats.effects import Answer, Effects, Part, answered, effects
 from helpers.stats.paired import paired_t
 from helpers.stats.plan import Contrast, Family, Plan, Readout
+from helpers.stats.recomputed import recomputed
 from helpers.stats.sentences import primary_changes
 from helpers.stats.words import methods
 from helpers.study.config import Config
@@ -615,8 +616,15 @@ def test_confounding_names_what_the_groups_do_not_share(make: Make, run: Callabl
 
 
 def test_the_methods_paragraph_follows_what_was_done(make: Make, run: Callable[..., Effects], plan: Plan) -> None:
-    found = run(make(n_apap=18, n_control=12, censored=0.3, gap=0.0))
-    text = methods(plan, found.effects, found.sensitivity, {"SciPy": "1.0"})
+    many = {"n_apap": 18, "n_control": 12, "gap": 0.0}
+    readouts = pd.concat([make(names=("IL-6", "TNF"), censored=0.3, **many), make(names=("IL-8",), **many)])
+    found = run(readouts)
+    again = recomputed(found.effects, readouts, plan)
+    text = methods(plan, found.effects, found.sensitivity, again, {"SciPy": "1.0"})
+    assert f"{len(again)} of {found.effects['estimate'].notna().sum()} estimates, all t tests" in text
+    assert "none differed by more than rounding" in text
+    first = again.assign(status=["differs", *again["status"][1:]])
+    assert "; 1 differed by more" in methods(plan, found.effects, found.sensitivity, first, {})
     for word in (
         "The donor is the unit",
         "paired t",
@@ -629,9 +637,10 @@ def test_the_methods_paragraph_follows_what_was_done(make: Make, run: Callable[.
     ):
         assert word in text, word
     assert "Fieller" not in methods(
-        plan, found.effects[found.effects["contrast"] == "msc_effect"], found.sensitivity.head(0), {}
+        plan, found.effects[found.effects["contrast"] == "msc_effect"], found.sensitivity.head(0), again, {}
     )
-    hashed = methods(replace(plan, prespecified="plan"), found.effects, found.sensitivity, {})
+    hashed = methods(replace(plan, prespecified="plan"), found.effects, found.sensitivity, again.head(0), {})
+    assert "pingouin" not in hashed
     assert "deposited with a hash" in hashed and "exploratory" not in hashed
 
 

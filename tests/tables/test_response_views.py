@@ -187,6 +187,7 @@ def test_without_data_every_table_is_empty_and_every_text_a_sentence() -> None:
         lambda: views.concordance_view(none["concordance"], found, CONFIG),
         lambda: views.covariates_view(none["concordance"], found, CONFIG),
         lambda: views.lots_view(found, more, CONFIG),
+        lambda: views.recomputed_view(found, none["effects_recomputed"], CONFIG),
         lambda: views.planning_view(none["planning"], found, CONFIG),
     ]
     assert all(t().frame.empty and "No rows." in str(t()) for t in tables)
@@ -199,6 +200,17 @@ def test_without_data_every_table_is_empty_and_every_text_a_sentence() -> None:
         views.lots_words_view(none["readouts"]),
     ]
     assert all(line.endswith(".") for text in texts for line in text.split("\n"))
+
+
+def test_what_another_program_computes_differently_is_named(data: Analysis) -> None:
+    found, again = data.table("effects"), data.table("effects_recomputed")
+    shown = views.recomputed_view(found, again, data.config).frame
+    assert shown["n_estimates"].sum() == found["estimate"].notna().sum() > shown["n_again"].sum() == len(again)
+    assert (shown["n_same"] == shown["n_again"]).all() and (shown["differs"] == "").all()
+    again.loc[0, ["status", "note"]] = ["differs", "p is 0.0100, computed again 0.500."]
+    differing = views.recomputed_view(found, again, data.config).frame.query("differs != ''")
+    assert len(differing) == 1 and differing["n_same"].iloc[0] == differing["n_again"].iloc[0] - 1
+    assert differing["differs"].iloc[0].endswith("p is 0.0100, computed again 0.500.")
 
 
 def test_every_number_of_the_demo_is_shown_rounded(data: Analysis) -> None:

@@ -8,7 +8,7 @@ from helpers.stats.plan import Plan
 from helpers.stats.words import methods
 
 COMPUTING = ("numpy", "pandas", "pingouin", "scipy", "statsmodels")
-"""Packages that compute what is reported."""
+"""Packages that compute what is reported; pingouin computes the t tests a second time."""
 
 
 def methods_text(data: Analysis) -> list[str]:
@@ -20,6 +20,5 @@ def methods_text(data: Analysis) -> list[str]:
         The opened study.
     """
     used = {name: version for name, version in versions().items() if name in COMPUTING}
-    return [
-        methods(Plan.from_config(data.config), data.table("effects"), data.table("effects_sensitivity"), used),
-    ]
+    found, more, again = (data.table(f"effects{which}") for which in ("", "_sensitivity", "_recomputed"))
+    return [methods(Plan.from_config(data.config), found, more, again, used)]

@@ -19,14 +19,20 @@ _CONTRASTS = {
 }
 
 
-def methods(plan: Plan, effects: pd.DataFrame, sensitivity: pd.DataFrame, versions: Mapping[str, str]) -> str:
+def methods(
+    plan: Plan,
+    effects: pd.DataFrame,
+    sensitivity: pd.DataFrame,
+    recomputed: pd.DataFrame,
+    versions: Mapping[str, str],
+) -> str:
     """A paragraph of the methods actually used: tests, scales, families, numbers, packages.
 
     Parameters
     ----------
     plan
         The plan of analysis.
-    effects, sensitivity
+    effects, sensitivity, recomputed
         The output tables.
     versions
         Package versions.
@@ -58,6 +64,7 @@ def methods(plan: Plan, effects: pd.DataFrame, sensitivity: pd.DataFrame, versio
         if len(families)
         else "No test has a p.",
         f"Sensitivity analyses: {_listed(sensitivity['method'])}." if len(sensitivity) else "",
+        _again(effects, recomputed),
         "Not estimated: " + ", ".join(f"{s.replace('_', ' ')} {n}" for s, n in refused.items()) + "."
         if len(refused)
         else "",
@@ -69,6 +76,16 @@ def methods(plan: Plan, effects: pd.DataFrame, sensitivity: pd.DataFrame, versio
         "Software: " + ", ".join(f"{k} {v}" for k, v in versions.items()) + ".",
     ]
     return " ".join(s for s in sentences if s)
+
+
+def _again(effects: pd.DataFrame, recomputed: pd.DataFrame) -> str:
+    """How many estimates another program was asked for, and with what result."""
+    if recomputed.empty:
+        return ""
+    differing = int((recomputed["status"] == "differs").sum())
+    result = f"{differing} differed" if differing else "none differed"
+    asked = f"{len(recomputed)} of {int(effects['estimate'].notna().sum())} estimates, all t tests, were"
+    return f"{asked} computed a second time by pingouin; {result} by more than rounding."
 
 
 def _listed(methods: pd.Series) -> str:

@@ -319,6 +319,40 @@ def _tallied(row: Any, config: Config) -> dict[str, Any]:
     }
 
 
+def recomputed_view(effects: pd.DataFrame, recomputed: pd.DataFrame, config: Config) -> TableView:
+    """Whether another program gives the same primary estimates, method by method.
+
+    Parameters
+    ----------
+    effects, recomputed
+        The output tables ``effects`` and ``effects_recomputed``.
+    config
+        study.yaml.
+    """
+    methods = effects.loc[effects["estimate"].notna(), "method"].str.split(",").str[0].value_counts()
+    again = dict(iter(recomputed.groupby("method")))
+    lines = [
+        {"method": method, "n_estimates": n} | _again(again.get(method, recomputed.head(0)), config)
+        for method, n in methods.items()
+    ]
+    return show_table(
+        pd.DataFrame(lines, columns=list(words.AGAIN_COLUMNS)),
+        "Does another program give the same numbers?",
+        (
+            "Computed again: estimate, interval, p and adjusted p, by pingouin from the table of readouts. The others hold values beyond a limit, shares of a gap, sums or slopes, and are not.",
+            "Same: no number differs by more than a millionth of the interval's half-width, or of p.",
+        ),
+        words.AGAIN_COLUMNS,
+        file="tables/effects_recomputed.csv",
+    )
+
+
+def _again(rows: pd.DataFrame, config: Config) -> dict[str, Any]:
+    differing = rows[rows["status"] == "differs"]
+    named = [f"{', '.join(_compared(row, config).values())}: {row.note}" for row in differing.itertuples()]
+    return {"n_again": len(rows), "n_same": len(rows) - len(differing), "differs": " ".join(named)}
+
+
 # ---- assays side by side, lots, clinical values
 
 

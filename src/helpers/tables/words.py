@@ -123,6 +123,13 @@ TALLY_COLUMNS = COMPARED | {
     "one_donor": "Sign turns without one donor",
     "differs": "Which differ",
 }
+AGAIN_COLUMNS = {
+    "method": "Method",
+    "n_estimates": "Estimates",
+    "n_again": "Computed again",
+    "n_same": "Same numbers",
+    "differs": "Which differ",
+}
 CORRELATION_COLUMNS = {
     "group": "Group",
     "comparison": "Comparison",
