@@ -157,7 +157,7 @@ def test_a_notebook_runs_to_its_end_without_an_error(page: Any) -> None:
     page.get_by_text(re.compile(r"fingerprint [0-9a-f]{16}, \d+ files")).wait_for()
     assert page.locator(ERRORS).count() == 0
     prompts = page.locator(".jp-CodeCell .jp-InputPrompt").all_text_contents()
-    assert len(prompts) == 6 and all(re.fullmatch(r"\[\d+\]:", p) for p in prompts), prompts
+    assert len(prompts) == 9 and all(re.fullmatch(r"\[\d+\]:", p) for p in prompts), prompts
     assert page.locator(".apap-explore").count() == 2
 
 
