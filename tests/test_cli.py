@@ -165,7 +165,7 @@ def test_help_is_quick_because_heavy_packages_wait() -> None:
 
 
 def test_a_report_that_finds_nothing_new_waits_for_no_statistics_and_no_drawing() -> None:
-    heavy = ("scipy", "matplotlib", "frictionless", "papermill", "jupyter_client")
+    heavy = ("scipy", "matplotlib", "frictionless", "papermill", "jupyter_client", "openpyxl", "docx")
     code = f"import sys, helpers.report.build; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 

@@ -35,10 +35,7 @@ from helpers.report.package import CRATE, crate, data_package
 from helpers.report.preload import begin, stop
 from helpers.report.provenance import provenance
 from helpers.report.site import donor_files, donor_html, notebook_pages, planned_site, site_files, with_notice
-from helpers.report.word import word_report
 from helpers.study.opening import folder_inputs, inputs_digest
-from helpers.tables.table_one import table_one
-from helpers.tables.workbook import workbook_bytes
 
 OK, PARTS_FAILED = 0, 3
 SPOOL = ".apap-spool"
@@ -153,6 +150,8 @@ def build_report(
             if only:
                 files |= notebook_pages(data, rendered)
             else:
+                from helpers.report.word import word_report  # late, since a page of one donor needs none
+
                 files |= site_files(data, rendered, donors, record) | {"report.docx": word_report(data, rendered)}
             records = {"provenance.json": json.dumps(record, ensure_ascii=False, indent=1) + "\n"}
             if not only:
@@ -285,6 +284,9 @@ def _asks_for(notebook: Path, tables: Iterable[str]) -> bool:
 @remember("report", ignore=("data",))
 def _exports(digest: str, data: Analysis) -> dict[str, bytes]:
     """Every table as CSV, and all of them as a workbook, by path inside the report."""
+    from helpers.tables.table_one import table_one
+    from helpers.tables.workbook import workbook_bytes
+
     tables = data.tables() | {"table_one": table_one(data.table("donors_derived"), data.config)}
     files = {f"tables/{name}.csv": write_csv(table).encode("utf-8") for name, table in tables.items()}
     package = data_package({name: list(table.columns) for name, table in tables.items()}, data.config)
