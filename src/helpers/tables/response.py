@@ -339,7 +339,7 @@ def recomputed_view(effects: pd.DataFrame, recomputed: pd.DataFrame, config: Con
         pd.DataFrame(lines, columns=list(words.AGAIN_COLUMNS)),
         "Does another program give the same numbers?",
         (
-            "Computed again: estimate, interval, p and adjusted p, by pingouin from the table of readouts. The others hold values beyond a limit, shares of a gap, sums or slopes, and are not.",
+            "Computed again: the estimate from the table of readouts; interval, p and adjusted p by pingouin. The others hold values beyond a limit, shares of a gap, sums or slopes, and are not.",
             "Same: no number differs by more than a millionth of the interval's half-width, or of p.",
         ),
         words.AGAIN_COLUMNS,
