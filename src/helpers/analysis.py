@@ -23,6 +23,7 @@ from helpers.core.problems import Problem, Refused, problems_table, sorted_probl
 from helpers.core.schemas import input_tables, output_tables
 from helpers.core.workers import apart, one_blas_thread
 from helpers.study.config import Config
+from helpers.study.deviations import excluded
 from helpers.study.folder import INSTRUMENT_FOLDERS
 from helpers.study.opening import Study, folder_inputs, inputs_digest, open_study, quarantined_by, read_study
 
@@ -586,10 +587,7 @@ def _kept_answers(digest: str, part: Part) -> list[Answer]:
 
 def analysed_donors(study: Study) -> set[str]:
     """Donors whose results may be used: enrolled, not withdrawn, not set aside by a check or a deviation."""
-    donors, deviations = study.tables["donors"], study.tables["deviations"]
+    donors = study.tables["donors"]
     there = set(donors.loc[donors["enrolment_status"] != "withdrawn", "donor_id"])
     aside = {code for kind, code in study.quarantined if kind == "donor"}
-    excluded = deviations[
-        (deviations["entity"] == "donor") & (deviations["decision"] == "exclude") & deviations["assay"].isna()
-    ]
-    return there - aside - set(excluded["entity_id"])
+    return there - aside - {code for kind, code in excluded(study.tables) if kind == "donor"}

@@ -16,6 +16,7 @@ import pandas as pd
 
 from helpers.core.problems import Problem
 from helpers.core.schemas import output_tables
+from helpers.study.deviations import excluded
 
 CELL = ["donor_id", "group", "visit", "condition", "timepoint_h", "msc_lot_id", "assay_minutes"]
 NAME = ["assay", "readout"]
@@ -67,11 +68,7 @@ def usable_cultures(
     -------
     Cultures with status ok that no deviation excludes and no check sets aside.
     """
-    deviations = tables["deviations"]
-    excluding = deviations[
-        (deviations["decision"] == "exclude") & (deviations["assay"].isna() | (deviations["assay"] == assay))
-    ]
-    out = set(zip(excluding["entity"], excluding["entity_id"], strict=True)) | set(quarantined)
+    out = excluded(tables, assay) | set(quarantined)
     specimens = tables["specimens"][["specimen_id", "donor_id", "visit"]]
     rows = tables["cultures"].merge(specimens, on="specimen_id", how="left")
     rows = rows.merge(tables["donors"][["donor_id", "group"]], on="donor_id", how="left")

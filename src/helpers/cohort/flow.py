@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ import pandas as pd
 from helpers.cohort.owners import owner_of, owners
 from helpers.core.schemas import output_tables
 from helpers.study.config import Config
+from helpers.study.deviations import excluded
 
 Tables = Mapping[str, pd.DataFrame]
 Culture = tuple[str, str, str]
@@ -103,11 +105,10 @@ def completeness(tables: Tables, measured: Mapping[str, set[str]], config: Confi
     columns = output_tables()["completeness"].columns
     cultures = cultures_of_donors(tables)
     plan = _planned_cells(cultures, tables["specimens"], tables["donors"][["donor_id", "group"]], config)
-    excluded = _excluded(tables["deviations"])
     by_cell = _by_cell(cultures)
     rows = []
     for assay, results in planned_assays(measured, config).items():
-        aside = excluded.get(assay.split(":")[0], set()) | excluded.get("", set())
+        aside = excluded(tables, assay.split(":")[0])
         done = cultures[cultures["culture_id"].isin(results)]
         usual, takers = _usual_number(done), set(done["donor_id"])
         for_all = ":" not in assay or 2 * len(takers) >= len(tables["donors"])
@@ -153,23 +154,15 @@ def _planned_cells(
     return pd.concat([planned[own.columns], own]).drop_duplicates(ignore_index=True)
 
 
-def _excluded(deviations: pd.DataFrame) -> dict[str, set[tuple[str, str]]]:
-    """What deviations exclude, by assay (empty for all), as pairs of kind and code."""
-    out: dict[str, set[tuple[str, str]]] = {}
-    for row in deviations[deviations["decision"] == "exclude"].itertuples(index=False):
-        out.setdefault("" if pd.isna(row.assay) else row.assay, set()).add((row.entity, row.entity_id))
-    return out
-
-
 def _state(
-    here: Sequence[Culture], results: set[str], excluded: set[tuple[str, str]], donor: str, needed: int
+    here: Sequence[Culture], results: set[str], out: AbstractSet[tuple[str, str]], donor: str, needed: int
 ) -> dict[str, Any]:
     if not here:
         return {"n_cultures": 0, "n_measured": 0, "status": "missing", "reason": "no_culture"}
     aside = {
         culture
         for culture, specimen, _ in here
-        if not excluded.isdisjoint({("culture", culture), ("specimen", specimen), ("donor", donor)})
+        if not out.isdisjoint({("culture", culture), ("specimen", specimen), ("donor", donor)})
     }
     usable = [culture for culture, _, status in here if status == "ok" and culture not in aside]
     n_measured = sum(culture in results for culture in usable)
@@ -266,6 +259,7 @@ def exclusions(tables: Tables, quarantined: Iterable[tuple[str, str]]) -> pd.Dat
     specimens, cultures = tables["specimens"], tables["cultures"]
     donor_of = dict(zip(specimens["specimen_id"], specimens["donor_id"], strict=True))
     owner = cultures["specimen_id"].map(donor_of)
+    behind = _cultures_behind(tables)
     rows: list[tuple[object, ...]] = []
 
     def add(kind: str, code: str, rule: str, by: str, blind: object) -> None:
@@ -274,8 +268,9 @@ def exclusions(tables: Tables, quarantined: Iterable[tuple[str, str]]) -> pd.Dat
             "specimen": cultures["specimen_id"] == code,
             "culture": cultures["culture_id"] == code,
         }.get(kind)
-        n_donors = 1 if kind == "donor" else 0 if hit is None else int(owner[hit].nunique())
-        rows.append((kind, code, rule, by, blind, n_donors, 0 if hit is None else int(hit.fillna(False).sum())))
+        hit = cultures["culture_id"].isin(behind.get((kind, code), ())) if hit is None else hit.fillna(False)
+        n_donors = 1 if kind == "donor" else int(owner[hit].nunique())
+        rows.append((kind, code, rule, by, blind, n_donors, int(hit.sum())))
 
     gone = withdrawn_donors(tables["donors"])
     for code in sorted(gone):
@@ -294,3 +289,26 @@ def exclusions(tables: Tables, quarantined: Iterable[tuple[str, str]]) -> pd.Dat
         if status != "ok" and code not in logged:
             add("culture", code, f"culture {status.replace('_', ' ')}", "cultures", None)
     return pd.DataFrame(rows, columns=output_tables()["exclusions"].columns)
+
+
+def _cultures_behind(tables: Tables) -> dict[tuple[str, str], set[str]]:
+    """Cultures in each plate, well and file that tables name; of a plate without a layout they are not known."""
+    out: dict[tuple[str, str], set[str]] = {}
+
+    def note(kind: str, code: object, culture: object) -> None:
+        if not pd.isna(code) and not pd.isna(culture):
+            out.setdefault((kind, str(code)), set()).add(str(culture))
+
+    for file, culture in tables["phenotype/samples"][["fcs_file", "culture_id"]].itertuples(index=False):
+        note("file", file, culture)
+    for well, file, culture in tables["phagocytosis/wells"][["phago_id", "file", "culture_id"]].itertuples(index=False):
+        note("file", file, culture)
+        note("well", well, culture)
+    samples = tables["cytokines/samples"]
+    of_sample = dict(zip(samples["sample_id"], samples["culture_id"], strict=True))
+    files = dict(tables["cytokines/plates"][["plate_id", "instrument_file"]].itertuples(index=False))
+    for plate, well, sample in tables["cytokines/layout"][["plate_id", "well", "sample_id"]].itertuples(index=False):
+        culture = of_sample.get(sample, pd.NA if of_sample else sample)
+        for kind, code in (("plate", plate), ("well", f"{plate}:{well}"), ("file", files.get(plate, pd.NA))):
+            note(kind, code, culture)
+    return out

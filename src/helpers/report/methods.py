@@ -7,8 +7,9 @@ from helpers.report.provenance import versions
 from helpers.stats.plan import Plan
 from helpers.stats.words import methods
 
-COMPUTING = ("numpy", "pandas", "pingouin", "scipy", "statsmodels")
-"""Packages that compute what is reported; pingouin computes the t tests a second time."""
+COMPUTING = ("flowkit", "flowutils", "numpy", "pandas", "pingouin", "scipy", "statsmodels", "tableone")
+"""Packages that compute what is reported: FlowKit and FlowUtils gates and compensation, tableone standardised
+differences, statsmodels planning; pingouin computes the t tests a second time."""
 
 
 def methods_text(data: Analysis) -> list[str]:

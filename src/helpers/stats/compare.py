@@ -182,8 +182,8 @@ def compare_pairs(reference: pd.DataFrame, treatment: pd.DataFrame, fewest: int,
             *_maybe(lambda: paired.bca(d, level)),
             *_maybe(lambda: paired.g_av(r["value"], t["value"], level)),
             *_maybe(lambda: paired.rank_biserial(d, level)),
-            *_maybe(lambda: _lost_baselines(reference, both, level)),
-            *by_lot(d, t, level),
+            *_maybe(lambda: _lost_baselines(reference, both, fewest, level)),
+            *by_lot(d, t, fewest, level),
             *_maybe(lambda: _counted_pairs(r, t)),
         ]
 
@@ -193,7 +193,7 @@ def compare_pairs(reference: pd.DataFrame, treatment: pd.DataFrame, fewest: int,
     return Comparison(primary, more, size[0] if size else None, tally, left_out=left, values=(d,))
 
 
-def by_lot(d: pd.Series, treatment: pd.DataFrame, level: float) -> list[Estimate]:
+def by_lot(d: pd.Series, treatment: pd.DataFrame, fewest: int, level: float) -> list[Estimate]:
     """Mean change with each MSC lot, lots as a fixed factor of the donors' differences with one common spread.
 
     A row for each lot with at least two donors, and the F test of lots; none where there is one lot only.
@@ -218,7 +218,8 @@ def by_lot(d: pd.Series, treatment: pd.DataFrame, level: float) -> list[Estimate
         t = mean / se
         p = float(2 * stats.t.sf(abs(t), df))
         ends = (mean - quantile * se, mean + quantile * se)
-        rows.append(Estimate(mean, *ends, f"MSC lot {lot}, {len(changes)} donors", t, df, p, note))
+        found = Estimate(mean, *ends, f"MSC lot {lot}, {len(changes)} donors", t, df, p, note)
+        rows.append(_few(found, len(changes), fewest, "pairs with this lot"))
     test = stats.f_oneway(*own)
     return [
         *rows,
@@ -322,9 +323,10 @@ def _all_donors(found: Estimate, n: int) -> Estimate:
     return replace(found, method=f"{found.method}, all donors", note=note)
 
 
-def _lost_baselines(reference: pd.DataFrame, both: pd.Index, level: float) -> Estimate:
+def _lost_baselines(reference: pd.DataFrame, both: pd.Index, fewest: int, level: float) -> Estimate:
     lost = _observed(reference.loc[reference.index.difference(both)])["value"]
     found = groups.welch(lost, reference.loc[both, "value"], level)
+    found = _few(found, min(len(lost), len(both)), fewest, "donors on one side")
     return replace(found, method="baseline of donors with a lost pair minus the others, Welch t")
 
 

@@ -737,6 +737,10 @@ def _by_smoking(one: _Slice, donors: pd.DataFrame, plan: Plan) -> list[Estimate]
         )
     except NotEstimable:
         return []
+    smallest = min(Counter(rows["group"]).values())
+    if smallest < plan.fewest_donors:
+        few = f"A group has {smallest} donors, fewer than {plan.fewest_donors}: an estimate without p."
+        found = replace(found, p=NAN, note=f"{found.note} {few}".strip())
     return [replace(found, method=f"gap adjusted for having smoked, {found.method}")]
 
 

@@ -186,7 +186,7 @@ def acceptance(chance: Numbers, level: float) -> tuple[int, int, str]:
 def bca(differences: ArrayLike, level: float = 0.95) -> Estimate:
     """Mean change with the bias-corrected and accelerated bootstrap interval (Efron 1987), seeded.
 
-    A sensitivity interval: with 13 donors it covers about 89 % where 95 % is asked.
+    A sensitivity interval: with 13 donors it covers about 93 % where 95 % is asked, with 6 about 87 %.
     """
     d, unit = _decimal(numbers(differences, 3, "pairs"))
     d = unit * ordered(d)

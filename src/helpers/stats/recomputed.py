@@ -54,10 +54,11 @@ def recomputed(effects: pd.DataFrame, readouts: pd.DataFrame, plan: Plan) -> pd.
     with _pingouin() as pg:
         for key, row in zip(pd.DataFrame(_filled(own)).itertuples(index=False), own.to_dict("records"), strict=True):
             contrast = contrasts[row["contrast_id"]]
-            which = (*key, row["scale"], contrast.msc_lot_id)
+            which = (*key, contrast.msc_lot_id)
             if which not in wide:
                 rows = slices.get(tuple(key), readouts.head(0))
-                wide[which] = _by_donor(rows, row["scale"], contrast.msc_lot_id)
+                scale = plan.readout(row["assay"], row["readout"]).scale or "".join(rows["scale"].iloc[:1])
+                wide[which] = _by_donor(rows, scale, contrast.msc_lot_id)
             again = _by_pingouin(pg, row, _arms(wide[which], contrast), plan.level)
             made.append({c: row[c] for c in columns if c in row} | again)
         table = pd.DataFrame(made, columns=columns, index=own.index)

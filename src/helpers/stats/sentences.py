@@ -117,7 +117,7 @@ def _paragraph(part: pd.DataFrame, config: Config, contrast: str) -> list[str]:
         words = ((n, "without a finite one" if s == "ok" else str(s).replace("_", " ")) for s, n in refused.items())
         said.append("Without an estimate: " + ", ".join(f"{n} {word}" for n, word in words) + ".")
     if (part["status"] == "confounded_with_run").any():
-        said.append("Groups that share no run have no p.")
+        said.append("Where groups share no run, or no pair of runs, there is no p.")
     return said
 
 

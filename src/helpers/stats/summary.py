@@ -171,7 +171,7 @@ def gaps_closed(effects: pd.DataFrame, config: Config) -> str:
     """The share of the gap between the groups that MSC close, of the leading readouts; or that there is none."""
     rows = rows_of(effects, "gap_closed", leading(effects)[1])
     if rows.empty:
-        return "No share of a gap between groups can be given: there are not two groups to have one."
+        return "No share of a gap between groups can be given: no such comparison was planned."
     given, refused = rows[rows["estimate"].notna()], rows[rows["estimate"].isna()]
     each = "; ".join(
         f"{name_of(config, r.assay, r.readout)} ({comparison_of(r, config)}) {share(r.estimate)} ({shares(r)}"
@@ -246,14 +246,17 @@ def differences(effects: pd.DataFrame, config: Config) -> str:
     given = rows[rows["estimate"].notna()]
     if given.empty:
         return "The changes of two groups cannot be compared."
-    clear = [r for r in given.itertuples() if side(r.ci_low, r.ci_high) and r.status == "ok"]
+    sound = given[given["status"] == "ok"]
+    aside = len(given) - len(sound)
+    also = f" {aside} more {_many('comparison', aside)} stand without p and count for neither." if aside else ""
+    clear = [r for r in sound.itertuples() if side(r.ci_low, r.ci_high)]
     if not clear:
-        return f"In none of {len(given)} comparisons does the interval of the difference of changes leave zero out; that is no evidence that the groups respond alike."
+        return f"In none of {len(sound)} comparisons does the interval of the difference of changes leave zero out; that is no evidence that the groups respond alike.{also}"
     named = "; ".join(
         f"{name_of(config, r.assay, r.readout)} ({groups_of(r, config)}; {comparison_of(r, config)}) {size(r)}"
         for r in clear
     )
-    return f"The change differs between the groups, with an interval that leaves zero out, in {len(clear)} of {len(given)} comparisons: {named}. It may do so for any reason that parts the groups."
+    return f"The change differs between the groups, with an interval that leaves zero out, in {len(clear)} of {len(sound)} comparisons: {named}. It may do so for any reason that parts the groups.{also}"
 
 
 def stability(tally: pd.DataFrame, config: Config) -> str:

@@ -39,6 +39,17 @@ def changes_by_quantile(thresholds: pd.DataFrame, donors: pd.DataFrame, config: 
                 found = paired_t(own.groupby("donor_id")["change"].mean().to_numpy(), 0.95)
             except NotEstimable:
                 continue
-            rows.append((target, group, condition.code, quantile, len(own), found.estimate, found.low, found.high))
+            rows.append(
+                (
+                    target,
+                    group,
+                    condition.code,
+                    quantile,
+                    own["donor_id"].nunique(),
+                    found.estimate,
+                    found.low,
+                    found.high,
+                )
+            )
     columns = ["target", "group", "treatment", "quantile", "n_donors", "change", "low", "high"]
     return pd.DataFrame(rows, columns=columns)

@@ -37,45 +37,61 @@ def methods(
     versions
         Package versions.
     """
-    ok = effects[effects["status"] == "ok"]
+    given = effects[effects["estimate"].notna()]
     made = "; ".join(_CONTRASTS[c] for c in dict.fromkeys(effects["contrast"]))
-    tests = _listed(ok["method"])
+    tests = _listed(given["method"])
     scales = ", ".join(
         f"{s} ({n})" for s, n in effects.drop_duplicates(["assay", "readout"])["scale"].value_counts().items()
     )
     families = effects.loc[effects["p"].notna(), ["family", "family_size", "adjustment"]].drop_duplicates()
     sizes = families["family_size"].astype(int)
     named = ", ".join(f"{a} ({n})" for a, n in families["adjustment"].value_counts().items())
-    refused = effects[effects["status"] != "ok"]["status"].value_counts()
+    refused = effects.loc[effects["estimate"].isna(), "status"].value_counts()
+    withheld = effects.loc[effects["estimate"].notna() & (effects["status"] != "ok"), "status"].value_counts()
+    bounded = (effects["n_censored"].fillna(0) > 0).any()
     sentences = [
-        "The donor is the unit of analysis; wells, events and beads were averaged before any test.",
+        "The donor is the unit of analysis; wells, events and beads were brought together donor by donor before any test"
+        + (", but for sums of both cells alone, whose unit is the batch." if _sums(effects) else "."),
         f"Comparisons{' (defaults, since the plan names none)' if plan.compared_by_default else ''}: {made}.",
         f"Readouts by scale of analysis, fixed beforehand: {scales}.",
         f"Primary methods: {tests}.",
         f"Intervals have level {100 * plan.level:g} %; no p is given below {plan.fewest_donors} donors or pairs.",
-        "Values beyond a limit entered as bounds: up to half of both arms together by likelihood, above by detection.",
+        "Values beyond a limit entered as bounds: by likelihood up to half of both arms together and with at least five "
+        "pairs, or donors a group, fully observed, else by detection; a difference of changes always by likelihood."
+        if bounded
+        else "",
         f"Values are of visit {plan.visit} unless a comparison names another; several MSC lots of one donor were "
         + (
             "averaged on the scale of analysis."
             if plan.several_lots == "mean"
-            else "not averaged: such comparisons were refused."
+            else "not averaged: such comparisons were refused where the plan names no lot"
+            + (", but for sums of both cells alone, which average them." if _sums(effects) else ".")
         ),
         f"{len(families)} families of {int(sizes.min())} to {int(sizes.max())} tests were adjusted: {named}."
         if len(families)
         else "No test has a p.",
         f"Sensitivity analyses: {_listed(sensitivity['method'])}." if len(sensitivity) else "",
         _again(effects, recomputed),
-        "Not estimated: " + ", ".join(f"{s.replace('_', ' ')} {n}" for s, n in refused.items()) + "."
-        if len(refused)
-        else "",
+        _counted("Not estimated", refused),
+        _counted("Estimated without p", withheld),
         {
             "plan": "The plan was deposited with a hash before the first unblinding.",
-            "declared": "Roles were declared by the user; without a hashed plan all results are exploratory.",
-            "no": "No plan was recorded; all results are exploratory.",
+            "declared": "Roles or comparisons were declared by the user; no deposited plan with a hash is older than the first unblinding, so all results are exploratory.",
+            "no": "No deposited plan with a hash is older than the first unblinding; all results are exploratory.",
         }[plan.prespecified],
         "Software: " + ", ".join(f"{k} {v}" for k, v in versions.items()) + ".",
     ]
     return " ".join(s for s in sentences if s)
+
+
+def _sums(effects: pd.DataFrame) -> bool:
+    return bool((effects["contrast"] == "beyond_additive").any())
+
+
+def _counted(what: str, statuses: pd.Series) -> str:
+    """How many rows have which status; nothing where there is none."""
+    named = ", ".join(f"{'no finite one' if s == 'ok' else s.replace('_', ' ')} {n}" for s, n in statuses.items())
+    return f"{what}: {named}." if named else ""
 
 
 def _again(effects: pd.DataFrame, recomputed: pd.DataFrame) -> str:
@@ -84,7 +100,7 @@ def _again(effects: pd.DataFrame, recomputed: pd.DataFrame) -> str:
         return ""
     differing = int((recomputed["status"] == "differs").sum())
     result = f"{differing} differed" if differing else "none differed"
-    asked = f"{len(recomputed)} of {int(effects['estimate'].notna().sum())} estimates, all t tests, were"
+    asked = f"{len(recomputed)} of {int(effects['estimate'].notna().sum())} estimates, all t tests of pairs and groups, were"
     return f"{asked} computed a second time by pingouin; {result} by more than rounding."
 
 

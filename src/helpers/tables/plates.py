@@ -88,7 +88,7 @@ def limits_view(curves: pd.DataFrame) -> TableView:
         (
             "LOD: mean of the blanks + 3 SD unless study.yaml says otherwise; with fewer than six blanks it is shown and not used.",
             "LLOQ and ULOQ: ends of the longest run of standards that come back within the allowed recovery and CV. A working range, not a validation.",
-            "Values between LOD and LLOQ enter as that interval, below as bounds, whatever the curve would extrapolate.",
+            "Values between an LOD that is used and the LLOQ enter as that interval, below as bounds, whatever the curve would extrapolate.",
         ),
         {
             "plate_id": "Plate",

@@ -1,4 +1,4 @@
-"""Table 1: donors by group, computed by the package tableone, printed by our rules.
+"""Table 1: donors by group, with the standardised differences of the package tableone, printed by our rules.
 
 tableone writes numbers as text and prints ``0 (nan)`` for empty groups, so its frame is taken apart here:
 missing counts, texts and standardised mean differences become one long table.

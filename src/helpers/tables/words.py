@@ -31,7 +31,7 @@ READ_ME_SIMULATED = "SIMULATED: no person and no measurement in this workbook is
 TABLE_ONE_NOTES = (
     "Mean (SD), or median [quartiles] where the variable is skewed by nature; n (%) for categories. Which of the two is fixed beforehand, not by a test.",
     "SMD: standardised mean difference between the groups; it describes, it does not test.",
-    "Groups were not randomised and differ in the source of their cells; no p-values are shown unless asked for.",
+    "Groups were not randomised and differ in the source of their cells; no p-values are shown.",
 )
 EFFECT_NOTES = (
     "Donors: pairs of a paired comparison, else donors with a value. Beyond a limit: values that entered as bounds.",

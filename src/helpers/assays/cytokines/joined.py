@@ -12,6 +12,7 @@ import pandas as pd
 
 from helpers.core.problems import Problem
 from helpers.readers.plate import Plate
+from helpers.study.deviations import excluded_wells
 
 PER_PG_ML = {"pg/ml": 1.0, "pg/ml.": 1.0, "ng/ml": 1000.0, "ug/ml": 1e6, "µg/ml": 1e6, "ng/l": 1.0, "pg/l": 0.001}
 """How many pg/ml one printed unit is."""
@@ -49,6 +50,7 @@ def joined(
     own = tables["cytokines/layout"]
     own = own[own["plate_id"] == row["plate_id"]]
     placed, problems = _by_layout(wells, own, where) if len(own) else _by_name(wells, tables, pattern, where)
+    placed = _without(placed, excluded_wells(tables, str(row["plate_id"])))
     wells = placed.assign(flags=_flags(placed, row, own))
     per, said = _units(plate.analytes, where)
     wells = _in_pg_ml(wells, per)
@@ -66,6 +68,13 @@ def position(well: str) -> str:
     ('A1', 'H12', 'A1,A2')
     """
     return ",".join(re.sub(r"^([A-Za-z]+)0*(\d+)$", lambda m: m[1].upper() + m[2], w.strip()) for w in well.split(","))
+
+
+def _without(wells: pd.DataFrame, out: frozenset[str]) -> pd.DataFrame:
+    """Wells with those that deviations exclude set aside; an average that holds one of them, too."""
+    places = {position(well) for well in out}
+    hit = wells["well"].map(lambda well: not places.isdisjoint(position(well).split(","))).astype(bool)
+    return wells.assign(use=wells["use"] & ~hit, reason=wells["reason"].mask(hit, "excluded by deviations"))
 
 
 # ---- what a well holds

@@ -19,6 +19,7 @@ from helpers.core.files import refuse_changed, sha256
 from helpers.core.problems import Problem, Refused, softened
 from helpers.readers.plate import Plate
 from helpers.study.config import Config
+from helpers.study.deviations import excluded
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,15 @@ def read_plates(
 
     Returns
     -------
-    The plates in the order of cytokines/plates, and every problem found on the way.
+    The plates in the order of cytokines/plates, without those that the checks or deviations set aside, and every
+    problem found on the way.
     """
     pattern = str(config.settings["file_patterns"].get("cytokine_sample", ""))
     out: list[JoinedPlate] = []
     problems: list[Problem] = []
+    aside = excluded(tables, "cytokines") | quarantined
     for row in tables["cytokines/plates"].to_dict("records"):
-        if ("plate", row["plate_id"]) in quarantined:
+        if not aside.isdisjoint({("plate", row["plate_id"]), ("file", row["instrument_file"])}):
             continue
         entity, file = f"plate {row['plate_id']}", f"cytokines/raw/{row['instrument_file']}"
         try:

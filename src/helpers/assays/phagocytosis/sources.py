@@ -18,6 +18,7 @@ from helpers.core.files import sha256
 from helpers.core.problems import Problem, Refused, softened
 from helpers.readers.fcs import read_fcs_header
 from helpers.study.config import Config
+from helpers.study.deviations import excluded
 
 Placed = tuple[pd.DataFrame, dict[str, Source], dict[str, Reading], list[Problem]]
 
@@ -38,7 +39,9 @@ def usable(
     config
         study.yaml.
     """
-    wells = _usable(controls.placed(tables), quarantined)
+    own = excluded(tables, "phagocytosis")
+    uptakes = {("uptake", code) for kind, code in own if kind == "well"} | {one for one in own if one[0] == "file"}
+    wells = _usable(controls.placed(tables), uptakes | quarantined)
     wrong = controls.misplaced(wells)
     aside = {p.entity.removeprefix("uptake ") for p in wrong}
     wells = wells[~wells["phago_id"].isin(aside)].reset_index(drop=True)

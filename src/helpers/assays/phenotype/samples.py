@@ -10,6 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from helpers.study.deviations import excluded
+
 FOLDER = "phenotype/fcs"
 CONTROL_KINDS = ("fmo_same_condition", "fmo_same_donor", "unstained_same_condition", "fmo_pooled")
 """Controls of a marker from the best to the last; an isotype is none: macrophages bind antibodies by their tails."""
@@ -53,7 +55,7 @@ class Tube:
 def tubes(tables: Mapping[str, pd.DataFrame], quarantined: AbstractSet[tuple[str, str]]) -> list[Tube]:
     """Rows of phenotype/samples joined to cultures, specimens and donors, in the order of the table.
 
-    Files of donors who withdrew, and files and donors that are set aside, are left out.
+    Files of donors who withdrew, files and donors that are set aside, and files that deviations exclude are left out.
 
     Parameters
     ----------
@@ -73,8 +75,10 @@ def tubes(tables: Mapping[str, pd.DataFrame], quarantined: AbstractSet[tuple[str
     rows = rows.merge(tables["specimens"][["specimen_id", "donor_id", "visit"]], on="specimen_id", how="left")
     rows = rows.merge(tables["donors"][["donor_id", "group", "enrolment_status"]], on="donor_id", how="left")
     rows = rows[~(rows["enrolment_status"] == "withdrawn").fillna(False).astype(bool)]
+    files = {("file", code) for kind, code in excluded(tables, "phenotype") if kind == "file"}
     for kind, column in (("file", "fcs_file"), ("donor", "donor_id")):
-        rows = rows[~rows[column].isin([code for k, code in quarantined if k == kind]).fillna(False).astype(bool)]
+        out = [code for k, code in files | quarantined if k == kind]
+        rows = rows[~rows[column].isin(out).fillna(False).astype(bool)]
     return [_tube(row) for row in rows.to_dict("records")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import PurePosixPath
@@ -254,26 +255,54 @@ def layout_logic(tables: Tables, config: Config, folder: Folder) -> Iterator[Pro
 
 
 def deviation_targets(tables: Tables, config: Config, folder: Folder) -> Iterator[Problem]:
-    """A deviation names something that exists."""
+    """A deviation names something that exists; a well is a phago_id, or plate and well with a colon between them."""
     table = tables["deviations"]
-    known = {
-        "donor": ("donors", "donor_id"),
-        "specimen": ("specimens", "specimen_id"),
-        "culture": ("cultures", "culture_id"),
-        "plate": ("cytokines/plates", "plate_id"),
-    }
     for i, one in enumerate(records(table.frame)):
-        if one.entity in known and not pd.isna(one.entity_id) and key_is_there(tables, folder, *known[one.entity]):
-            name, column = known[one.entity]
-            codes = set(tables[name].frame[column].dropna())
-            if one.entity_id not in codes:
-                near = get_close_matches(one.entity_id, codes, 1, 0.7)
-                yield Problem(
-                    "error",
-                    "unknown-key",
-                    f"A deviation names a {one.entity} that does not exist.",
-                    "Correct the code.",
-                    found=one.entity_id,
-                    expected=near[0] if near else f"a {column} of {name}",
-                    **table.at(i, "entity_id"),
-                )
+        places = DEVIATING.get(str(one.entity), ())
+        if not places or pd.isna(one.entity_id) or not all(key_is_there(tables, folder, *place) for place in places):
+            continue
+        codes = {str(code) for name, column in places for code in tables[name].frame[column].dropna()}
+        plate, _, well = str(one.entity_id).rpartition(":")
+        if str(one.entity_id) in codes or (one.entity == "well" and _on_plate(tables, plate, well)):
+            continue
+        near = get_close_matches(str(one.entity_id), codes, 1, 0.7)
+        known = " or ".join(f"a {column} of {name}" for name, column in places)
+        yield Problem(
+            "error",
+            "unknown-key",
+            f"A deviation names a {one.entity} that does not exist.",
+            "Correct the code.",
+            found=one.entity_id,
+            expected=near[0] if near else known + (", or plate:well" if one.entity == "well" else ""),
+            **table.at(i, "entity_id"),
+        )
+
+
+DEVIATING = {
+    "donor": (("donors", "donor_id"),),
+    "specimen": (("specimens", "specimen_id"),),
+    "culture": (("cultures", "culture_id"),),
+    "plate": (("cytokines/plates", "plate_id"),),
+    "well": (("phagocytosis/wells", "phago_id"),),
+    "file": (
+        ("phenotype/samples", "fcs_file"),
+        ("phagocytosis/wells", "file"),
+        ("cytokines/plates", "instrument_file"),
+    ),
+}
+"""Tables and columns in which what a deviation names may stand."""
+
+
+def _on_plate(tables: Tables, plate: str, well: str) -> bool:
+    """Whether a plate has this well; without a layout, every position counts."""
+    if plate not in set(tables["cytokines/plates"].frame["plate_id"].dropna()):
+        return False
+    layout = tables["cytokines/layout"].frame
+    own = layout.loc[layout["plate_id"] == plate, "well"].dropna()
+    if own.empty:
+        return re.fullmatch(r"[A-Pa-p]0?[1-9][0-9]?", well) is not None
+    return _place(well) in {_place(str(one)) for one in own}
+
+
+def _place(well: str) -> str:
+    return str(re.sub(r"^([A-Z])0+", r"\1", well.strip().upper()))
