@@ -13,12 +13,12 @@ import pytest
 from helpers.analysis import load_study
 from helpers.core.schemas import output_tables
 from helpers.stats.effects import Effects
-from helpers.stats.plan import Plan
+from helpers.stats.plan import Family, Plan, Readout
 from helpers.stats.recomputed import AGAIN, recomputed
 
 Make = Callable[..., pd.DataFrame]
 Run = Callable[..., Effects]
-MSC, GAP = "msc_effect:am_msc:am:apap", "group_gap:am:apap:control"
+MSC, GAP, CHANGE = "msc_effect:am_msc:am:apap", "group_gap:am:apap:control", "interaction:am_msc:am:apap:control"
 
 
 def fractions(make: Make) -> pd.DataFrame:
@@ -66,10 +66,93 @@ def test_another_program_gives_the_same_numbers(name: str, make: Make, run: Run,
     assert again["status"].tolist() == ["same"] * len(own), again["note"].tolist()
     for column in ("estimate", "ci_low", "ci_high", "p", "p_adjusted"):
         np.testing.assert_allclose(again[column], own[column], rtol=1e-7, atol=1e-9, err_msg=column)
-    assert (
-        again["n_first"]
-        == np.where(own["n_pairs"].notna() & (own["contrast"] != "interaction"), own["n_pairs"], again["n_first"])
-    ).all()
+
+
+def test_donors_are_counted_as_they_stand_in_the_readouts(make: Make, run: Run, plan: Plan) -> None:
+    for readouts, pairs, gap, change in ((make(), 13, (13, 8), (13, 8)), (lost(make), 11, (12, 8), (11, 7))):
+        again = recomputed(run(readouts).effects, readouts, plan).query("readout == 'TNF'").set_index("contrast_id")
+        counts = again[["n_first", "n_second"]].apply(tuple, axis=1)
+        assert counts[MSC] == (pairs, pairs) and counts[GAP] == gap and counts[CHANGE] == change
+
+
+CASES_OF_PLAN: dict[str, dict[str, object]] = {
+    "intervals of 90 %": {"alpha": 0.1},
+    "one family, Holm": {"families": (Family("all", (), (), "holm"),)},
+    "one family, no adjustment": {"families": (Family("all", (), (), "none"),)},
+    "fewer donors than asked for": {"fewest_donors": 9},
+    "another scale": {"readouts": {("cytokines", "IL-6"): Readout("IL-6", "cytokines", scale="identity")}},
+    "a primary readout": {"readouts": {("cytokines", "IL-6"): Readout("IL-6", "cytokines", role="primary")}},
+}
+
+
+@pytest.mark.parametrize("name", CASES_OF_PLAN)
+def test_the_plan_is_followed(name: str, make: Make, run: Run, plan: Plan) -> None:
+    """What the plan says enters anew: whoever followed another plan differs."""
+    readouts, other = make(), replace(plan, **CASES_OF_PLAN[name])  # type: ignore[arg-type]
+    found = run(readouts, **CASES_OF_PLAN[name]).effects
+    again = recomputed(found, readouts, other)
+    assert len(again) and (again["status"] == "same").all(), again["note"].tolist()
+    assert (recomputed(found, readouts, plan)["status"] == "differs").any()
+
+
+def test_contrasts_that_name_a_visit_or_a_time(make: Make, run: Run, plan: Plan) -> None:
+    msc = next(c for c in plan.contrasts if c.contrast_id == MSC)
+    two = {
+        "contrasts": (
+            replace(msc, visit="V2"),
+            replace(msc, timepoint_h=24.0),
+            replace(msc, timepoint_h=48.0, role="primary"),
+        )
+    }
+    several = pd.concat([make(), make(seed=2).assign(timepoint_h=48.0), make(seed=3).assign(visit="V2")])
+    found = run(several, **two).effects
+    again = recomputed(found, several, replace(plan, **two))  # type: ignore[arg-type]
+    assert len(again) == 9 and (again["status"] == "same").all(), again["note"].tolist()
+
+
+def test_minutes_of_a_kinetic_assay_are_kept_apart(make: Make, run: Run, plan: Plan) -> None:
+    several = pd.concat([make(seed=i).assign(assay_minutes=30.0 * i) for i in (1, 2)])
+    found = run(several).effects
+    again = recomputed(found, several, plan)
+    assert (again["status"] == "same").all() and set(again["assay_minutes"]) == {30.0, 60.0}
+
+
+BROKEN: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "every p lost": lambda e: e.assign(p=np.nan, p_adjusted=np.nan),
+    "ratio doubled": lambda e: e.assign(ratio=e["ratio"] * 2),
+    "end of a ratio": lambda e: e.assign(ratio_low=1.0),
+    "pairs": lambda e: e.assign(n_pairs=e["n_pairs"] + 1, n_donors=e["n_donors"] + 1),
+    "p not adjusted": lambda e: e.assign(p_adjusted=e["p"]),
+    "no interval": lambda e: e.assign(ci_low=np.nan, ci_high=np.nan),
+    "scale": lambda e: e.assign(scale="identity"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_column_that_is_wrong_differs(name: str, make: Make, run: Run, plan: Plan) -> None:
+    readouts = make()
+    again = recomputed(BROKEN[name](run(readouts).effects), readouts, plan)
+    assert (again["status"] == "differs").mean() > 0.5, again["note"].tolist()
+
+
+def test_readouts_without_a_scale_are_taken_as_they_are(make: Make, run: Run, plan: Plan) -> None:
+    readouts = make(names=("IL-6",)).assign(scale=None)
+    again = recomputed(run(make(names=("IL-6",)).assign(scale="identity")).effects, readouts, plan)
+    assert len(again) and (again["status"] == "same").all()
+
+
+def test_what_pingouin_cannot_compute_is_a_row_that_differs(
+    make: Make, run: Run, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pingouin
+
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("no")
+
+    readouts = make()
+    monkeypatch.setattr(pingouin, "ttest", broken)
+    again = recomputed(run(readouts).effects, readouts, plan)
+    assert (again["status"] == "differs").all() and again["note"].str.contains("computed again empty").all()
 
 
 def test_it_is_another_program(make: Make, run: Run, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +223,7 @@ def test_a_mistake_in_what_was_compared_differs(
 ) -> None:
     """Effects that were computed from wrong rows, beside the right table of readouts."""
     readouts = make()
-    again = recomputed(run(wrong(readouts)).effects.assign(scale="log2"), readouts, plan)
+    again = recomputed(run(wrong(readouts)).effects, readouts, plan)
     differing = again[again["status"] == "differs"]
     assert MSC in set(differing["contrast_id"])
     own = differing[~differing["note"].str.startswith("p adjusted")]  # those of a family share one adjustment

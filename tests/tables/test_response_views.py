@@ -211,6 +211,10 @@ def test_what_another_program_computes_differently_is_named(data: Analysis) -> N
     differing = views.recomputed_view(found, again, data.config).frame.query("differs != ''")
     assert len(differing) == 1 and differing["n_same"].iloc[0] == differing["n_again"].iloc[0] - 1
     assert differing["differs"].iloc[0].endswith("p is 0.0100, computed again 0.500.")
+    again[["status", "note"]] = ["differs", "p is 0.0100, computed again 0.500."]
+    many = views.recomputed_view(found, again, data.config).frame.set_index("method").loc["paired t"]
+    assert many["n_same"] == 0 and many["differs"].count("computed again") == 5
+    assert many["differs"].endswith(f"And {many['n_again'] - 5} more.")
 
 
 def test_every_number_of_the_demo_is_shown_rounded(data: Analysis) -> None:

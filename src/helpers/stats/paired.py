@@ -18,6 +18,7 @@ from helpers.stats.estimate import NAN, Estimate, NotEstimable, Numbers, numbers
 from helpers.stats.permutation import AT_ONCE, DRAWS, all_sums, is_complete, p_value, reached, sign_vectors, signed_sums
 
 RESAMPLES = 9_999
+LARGEST_T = 10_000.0
 MOST_SIGNED = 300
 """Above so many changes, the exact signed-rank test takes minutes and says what its normal approximation says."""
 
@@ -236,7 +237,15 @@ def small_sample(df: float) -> float:
 
 
 def noncentral_t(t: float, df: float, level: float) -> tuple[float, float]:
-    """Interval of the noncentrality of which t is a draw (Steiger and Fouladi 1997)."""
+    """Interval of the noncentrality of which t is a draw (Steiger and Fouladi 1997).
+
+    Raises
+    ------
+    NotEstimable
+        Where |t| is above `LARGEST_T`: SciPy's search takes time in proportion to it.
+    """
+    if abs(t) > LARGEST_T:
+        raise NotEstimable("not_estimable", "The spread is next to nothing beside the change: no standardised effect.")
     tail = (1 - level) / 2
     return float(special.nctdtrinc(df, 1 - tail, t)), float(special.nctdtrinc(df, tail, t))
 

@@ -100,8 +100,8 @@ def _again(effects: pd.DataFrame, recomputed: pd.DataFrame) -> str:
         return ""
     differing = int((recomputed["status"] == "differs").sum())
     result = f"{differing} differed" if differing else "none differed"
-    asked = f"{len(recomputed)} of {int(effects['estimate'].notna().sum())} estimates, all t tests of pairs and groups, were"
-    return f"{asked} computed a second time by pingouin; {result} by more than rounding."
+    asked = f"The t tests of pairs and groups ({len(recomputed)} of {int(effects['estimate'].notna().sum())} estimates)"
+    return f"{asked} were computed a second time by pingouin; {result} by more than rounding."
 
 
 def _listed(methods: pd.Series) -> str:

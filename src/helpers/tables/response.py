@@ -17,6 +17,9 @@ from helpers.tables import words
 from helpers.tables.base import TableView, show_table
 from helpers.tables.effects import Paragraphs
 
+MOST_NAMED = 5
+"""Estimates that another program does not confirm, named in one cell."""
+
 # ---- sentences
 
 
@@ -339,7 +342,7 @@ def recomputed_view(effects: pd.DataFrame, recomputed: pd.DataFrame, config: Con
         pd.DataFrame(lines, columns=list(words.AGAIN_COLUMNS)),
         "Does another program give the same numbers?",
         (
-            "Computed again: the estimate from the table of readouts; interval, p and adjusted p by pingouin. The others hold values beyond a limit, shares of a gap, sums or slopes, and are not.",
+            "Computed again: estimate, ratio and number of donors from the table of readouts, interval and p by pingouin, adjusted p by statsmodels. The others hold values beyond a limit, shares of a gap, sums or slopes, and are not.",
             "Same: no number differs by more than a millionth of the interval's half-width, or of p.",
         ),
         words.AGAIN_COLUMNS,
@@ -349,8 +352,10 @@ def recomputed_view(effects: pd.DataFrame, recomputed: pd.DataFrame, config: Con
 
 def _again(rows: pd.DataFrame, config: Config) -> dict[str, Any]:
     differing = rows[rows["status"] == "differs"]
-    named = [f"{', '.join(_compared(row, config).values())}: {row.note}" for row in differing.itertuples()]
-    return {"n_again": len(rows), "n_same": len(rows) - len(differing), "differs": " ".join(named)}
+    shown = differing.head(MOST_NAMED).itertuples()
+    named = [f"{', '.join(_compared(row, config).values())}: {row.note}" for row in shown]
+    more = [f"And {len(differing) - MOST_NAMED} more."] if len(differing) > MOST_NAMED else []
+    return {"n_again": len(rows), "n_same": len(rows) - len(differing), "differs": " ".join([*named, *more])}
 
 
 # ---- assays side by side, lots, clinical values
