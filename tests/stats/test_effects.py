@@ -647,6 +647,7 @@ def test_the_methods_paragraph_follows_what_was_done(make: Make, run: Callable[.
         "bh",
         "SciPy 1.0",
         "exploratory",
+        "the primary method (eligible donors only), the primary method (other scale)",
     ):
         assert word in text, word
     assert "Fieller" not in methods(

@@ -1,6 +1,7 @@
 """Sentences on results, computed from the table of effects; they follow intervals and claim no more than the design.
 
-A conclusion follows the interval and, where the plan gives one, the smallest relevant change; never a p alone.
+A conclusion follows the interval and, where the plan gives one, the smallest relevant change. Of many readouts those
+are named whose adjusted p lies at or below alpha, with their intervals.
 """
 
 from __future__ import annotations

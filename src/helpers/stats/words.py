@@ -8,6 +8,8 @@ import pandas as pd
 
 from helpers.stats.plan import Plan
 
+OTHERWISE = ("eligible donors only", "other scale", "limit halved, for comparison only")
+"""What the primary method is also asked of; ends the name of the method in ``effects_sensitivity``."""
 _CONTRASTS = {
     "msc_effect": "treatment against its reference in the same donors",
     "positive_control": "positive control against its reference in the same donors",
@@ -105,6 +107,9 @@ def _again(effects: pd.DataFrame, recomputed: pd.DataFrame) -> str:
 
 
 def _listed(methods: pd.Series) -> str:
-    """Methods by frequency, without what follows their first comma."""
-    heads = methods.dropna().str.split(",").str[0].str.replace(r"MSC lot \S+", "MSC lot by lot", regex=True)
-    return ", ".join(heads.value_counts().index)
+    """Methods by frequency, without what follows their first comma, then the other donors and scales they were asked of."""
+    known = methods.dropna()
+    again = known.str.endswith(tuple(f", {way}" for way in OTHERWISE))
+    heads = known[~again].str.split(",").str[0].str.replace(r"MSC lot \S+", "MSC lot by lot", regex=True)
+    ways = [f"the primary method ({way})" for way in OTHERWISE if known.str.endswith(f", {way}").any()]
+    return ", ".join([*heads.value_counts().index, *ways])

@@ -201,7 +201,7 @@ def missing_pairs_view(missing: pd.DataFrame, assay: str) -> TableView:
     )
     return show_table(
         grouped.reset_index(),
-        "Donors with one arm only: not in the paired estimate, in the mixed model beside it.",
+        "Donors with one arm only: not in the paired estimate, in the mixed model where one is fitted.",
         (),
         {"donor_id": "Donor", "group": "Group", "missing": "Missing condition", "readout": "Readouts"},
         file="tables/missing_pairs.csv",
