@@ -427,7 +427,10 @@ def test_groups_differ_only_by_the_comparison_of_changes(config: Config) -> None
     said = summary.differences(table(one, two, both), config)
     assert "in 1 of 1 comparisons: IL-6 (aPAP − Control; AM + MSC against AM, 24 h) ratio of fold changes 2.00" in said
     parted = summary.differences(table(one, two, both | {"status": "confounded_with_run"}), config)
-    assert parted.startswith("In none of 1")
+    assert parted.startswith("Whether the groups differ in their change is not settled: of 1 comparison")
+    other = both | {"ci_low": -0.1, "timepoint_h": 48.0}
+    mixed = summary.differences(table(one, two, both | {"status": "confounded_with_run"}, other), config)
+    assert mixed.startswith("In none of 1 comparisons") and "Of 1 more there is an estimate without p" in mixed
 
 
 def test_stability_follows_sign_and_side(config: Config) -> None:

@@ -248,7 +248,9 @@ def differences(effects: pd.DataFrame, config: Config) -> str:
         return "The changes of two groups cannot be compared."
     sound = given[given["status"] == "ok"]
     aside = len(given) - len(sound)
-    also = f" {aside} more {_many('comparison', aside)} stand without p and count for neither." if aside else ""
+    also = f" Of {aside} more there is an estimate without p, which settles nothing." if aside else ""
+    if sound.empty:
+        return f"Whether the groups differ in their change is not settled: of {aside} {_many('comparison', aside)} there is an estimate without p."
     clear = [r for r in sound.itertuples() if side(r.ci_low, r.ci_high)]
     if not clear:
         return f"In none of {len(sound)} comparisons does the interval of the difference of changes leave zero out; that is no evidence that the groups respond alike.{also}"
